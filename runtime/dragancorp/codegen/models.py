@@ -1,0 +1,94 @@
+"""Models by datamodel-code-generator: the typed view of every contract, with the judge as the base of each root.
+
+The generator wants a flat folder, one file a module, so the specs are staged with their references rewritten:
+`../../common/v1/schema.json#/$defs/id` becomes `common_v1.json#/$defs/id`.
+"""
+
+import json
+import re
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from dragancorp.codegen.formatting import run
+from dragancorp.codegen.sources import Sources, Spec
+from dragancorp.codegen.templating import BANNER
+
+OPTIONS = (
+    "--ignore-pyproject",
+    "--disable-warnings",  # it says which constraints it cannot express; the judge holds them all
+    "--preset=standard-py311-20261027",
+    "--target-pydantic-version=2.14",
+    "--output-model-type=pydantic_v2.BaseModel",
+    "--input-file-type=jsonschema",
+    "--schema-version=2020-12",
+    "--strict-refs",
+    "--no-allow-remote-refs",
+    *("--strict-types", "str", "bool"),
+    "--collapse-root-models",
+    "--use-missing-sentinel",
+    "--strict-nullable",
+    "--enable-faux-immutability",
+    # A time stays the text it came as: no leap second refused, no offset rewritten, no digest broken.
+    *("--type-mappings", "string+uri=string", "string+date-time=string"),
+    "--use-schema-description",
+    "--use-field-description",
+    "--disable-timestamp",
+    "--formatters=builtin",
+    f"--custom-file-header={BANNER.strip()}",
+)
+
+_FUTURE = "from __future__ import annotations\n"
+_IMPORTS = "from typing import ClassVar\nfrom dragancorp_contracts.judge import ContractRoot\n"
+_REFERENCE = re.compile(r"^(?:\.\./\.\./([a-z0-9-]+)/(v[0-9]+)/schema\.json)(#.*)?$")
+
+
+def emitted(sources: Sources) -> dict[str, str]:
+    """The modules by path, below `models/`."""
+    result = {"models/__init__.py": BANNER + '"""The typed view of every contract: one module each."""\n'}
+    with tempfile.TemporaryDirectory(prefix="codegen-") as scratch:
+        staged, made = Path(scratch) / "staged", Path(scratch) / "made"
+        staged.mkdir()
+        for spec in sources.specs:
+            text = json.dumps(_rewritten(spec.schema))
+            (staged / f"{spec.module}.json").write_text(text, encoding="utf-8")
+        _run(staged, made)
+        for spec in sources.specs:
+            source = (made / f"{spec.module}.py").read_text(encoding="utf-8")
+            result[f"models/{spec.module}.py"] = _judged(source, spec)
+    return result
+
+
+def _rewritten(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_rewritten(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    result = {key: _rewritten(value) for key, value in node.items() if key not in {"$id", "$schema"}}
+    reference = node.get("$ref")
+    found = _REFERENCE.match(reference) if isinstance(reference, str) else None
+    if found:
+        name, version, fragment = found.groups()
+        result["$ref"] = f"{name}_{version}".replace("-", "_") + ".json" + (fragment or "")
+    return result
+
+
+def _run(staged: Path, made: Path) -> None:
+    # In a process of its own, so that no pyproject.toml nearby and no state of ours changes what it makes.
+    run([sys.executable, "-m", "datamodel_code_generator", "--input", str(staged), "--output", str(made), *OPTIONS])
+
+
+def _judged(source: str, spec: Spec) -> str:
+    heading = f"class {spec.title}(BaseModel):\n"
+    if source.count(heading) != 1:
+        raise ValueError(f"{spec.path}: the root must become one class {spec.title}; write the title in PascalCase")
+    before, after = source.split(heading)
+    # The class starts with its docstring (the root's description) and `model_config`; the contract stands between.
+    docstring, rest = after.split("    model_config = ConfigDict(", 1)
+    contract = f'    __contract__: ClassVar[str] = "{spec.contract}"\n'
+    body = f"{docstring}{contract}    model_config = ConfigDict({rest}"
+    source = f"{before}class {spec.title}(ContractRoot):\n{body}"
+    # By name as well as by alias would accept members that the schema does not know.
+    source = source.replace("        validate_by_name=True,\n", "")
+    return source.replace(_FUTURE, _FUTURE + _IMPORTS, 1)

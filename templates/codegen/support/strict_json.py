@@ -1,0 +1,129 @@
+"""JSON text read strictly: what two readers could understand differently is refused.
+
+Refused are duplicate keys, NaN and Infinity, numbers that no double can hold, lone surrogates, a byte order mark, text
+that is not UTF-8, and nesting deeper than `max_depth`. A pre-scan bounds the depth before the parser recurses.
+"""
+
+import json
+import math
+import re
+from typing import Any, NoReturn
+
+__all__ = ["JsonInvalid", "loads"]
+
+MAX_INTEGER_DIGITS = 1000  # far below Python's own limit for text to int, far above any count or amount
+
+
+class JsonInvalid(ValueError):  # noqa: N818 - the name says what is wrong with the document
+    """The text is not strict JSON.
+
+    `reason` is one of `syntax`, `duplicate_key`, `not_a_number`, `number_out_of_range`, `lone_surrogate`, `too_deep`,
+    `not_utf8`; `offset` counts characters (bytes for `not_utf8`) from 0, where it is known.
+    """
+
+    def __init__(self, reason: str, detail: str, offset: int | None = None) -> None:
+        super().__init__(detail if offset is None else f"{detail} (at offset {offset})")
+        self.reason = reason
+        self.detail = detail
+        self.offset = offset
+
+
+_STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]', re.DOTALL)
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def loads(text: bytes | bytearray | memoryview | str, *, max_depth: int = 64) -> Any:
+    """The value that the text stands for. Raises `JsonInvalid`.
+
+    A scalar has depth 0, `[]` depth 1.
+    """
+    string = _decoded(text)
+    _check_depth(string, max_depth)
+    try:
+        value = _DECODER.decode(string)
+    except json.JSONDecodeError as error:
+        raise JsonInvalid("syntax", error.msg, error.pos) from None
+    # An escape such as \ud800 that pairs with nothing can stand only where there is a backslash in the text.
+    if "\\u" in string:
+        _check_surrogates(value)
+    return value
+
+
+def _decoded(text: bytes | bytearray | memoryview | str) -> str:
+    if isinstance(text, str):
+        string = text
+        found = _SURROGATE.search(string)
+        if found:
+            raise JsonInvalid("lone_surrogate", "the text holds a lone surrogate", found.start())
+    else:
+        try:
+            string = bytes(text).decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise JsonInvalid("not_utf8", f"the text is not UTF-8: {error.reason}", error.start) from None
+    if string.startswith("\ufeff"):
+        raise JsonInvalid("syntax", "the text starts with a byte order mark", 0)
+    return string
+
+
+def _check_depth(string: str, max_depth: int) -> None:
+    # Counting brackets is cheap; only a document with many of them is walked token by token.
+    if string.count("[") + string.count("{") <= max_depth:
+        return
+    depth = 0
+    for token in _STRUCTURE.finditer(string):
+        kind = string[token.start()]
+        if kind in "[{":
+            depth += 1
+            if depth > max_depth:
+                raise JsonInvalid("too_deep", f"nested deeper than {max_depth} levels", token.start())
+        elif kind in "]}":
+            depth -= 1
+
+
+def _check_surrogates(value: Any) -> None:
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, str):
+            if _SURROGATE.search(item):
+                raise JsonInvalid("lone_surrogate", "a string holds a lone surrogate")
+        elif isinstance(item, dict):
+            pending.extend(item.keys())
+            pending.extend(item.values())
+        elif isinstance(item, list):
+            pending.extend(item)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                shown = json.dumps(key if len(key) <= 100 else key[:100] + "…")
+                raise JsonInvalid("duplicate_key", f"the key {shown} stands twice in one object")
+            seen.add(key)
+    return result
+
+
+def _float(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):
+        shown = digits if len(digits) <= 40 else digits[:40] + "…"
+        raise JsonInvalid("number_out_of_range", f"the number {shown} is out of range")
+    return value
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > MAX_INTEGER_DIGITS:
+        raise JsonInvalid("number_out_of_range", f"an integer has more than {MAX_INTEGER_DIGITS} digits")
+    return int(digits)
+
+
+def _constant(name: str) -> NoReturn:
+    raise JsonInvalid("not_a_number", f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object, parse_float=_float, parse_int=_integer, parse_constant=_constant
+)
