@@ -144,12 +144,16 @@ class ContractRoot(BaseModel):
 
     def as_document(self) -> dict[str, Any]:
         """The model as a plain document; members that were not given are left out."""
-        return self.model_dump(mode="json", by_alias=True)
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy with the changes, judged like any other document."""
         copied = super().model_copy(update=update, deep=deep)
-        return copied if update is None else type(self).model_validate(copied.model_dump(by_alias=True))
+        return (
+            copied
+            if update is None
+            else type(self).model_validate(copied.model_dump(by_alias=True, exclude_unset=True))
+        )
 
     @model_validator(mode="wrap")
     @classmethod

@@ -6,7 +6,15 @@ from enum import StrEnum
 from typing import Annotated, ClassVar
 
 from dragancorp_contracts.judge import ContractRoot
-from pydantic import MISSING, BaseModel, ConfigDict, Field, RootModel, StrictBool
+from pydantic import (
+    MISSING,
+    BaseModel,
+    ConfigDict,
+    Field,
+    RootModel,
+    StrictBool,
+    StrictStr,
+)
 
 
 class Kind(StrEnum):
@@ -19,11 +27,11 @@ class Kind(StrEnum):
     report = "report"
 
 
-class RunItem(RootModel[str]):
+class RunItem(RootModel[StrictStr]):
     model_config = ConfigDict(
         frozen=True,
     )
-    root: Annotated[str, Field(max_length=10000, pattern="^[^\\u0000]*$")]
+    root: Annotated[StrictStr, Field(max_length=10000, pattern="^[^\\u0000]*$")]
     """
     One word of the command.
     """
@@ -38,7 +46,7 @@ class Step(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    name: Annotated[str | MISSING, Field(max_length=100, min_length=1)] = MISSING
+    name: Annotated[StrictStr | MISSING, Field(max_length=100, min_length=1)] = MISSING
     """
     What the step is called in progress lines and results.
     """
@@ -50,7 +58,7 @@ class Step(BaseModel):
     """
     The program and its arguments. Must match an entry of the lane's allow list.
     """
-    stdin: Annotated[str | MISSING, Field(max_length=1000000)] = MISSING
+    stdin: Annotated[StrictStr | MISSING, Field(max_length=1000000)] = MISSING
     """
     Text given to the command on its standard input, e.g. a patch for `git apply -`.
     """

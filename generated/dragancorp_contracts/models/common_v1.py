@@ -6,25 +6,28 @@ from enum import StrEnum
 from typing import Annotated, ClassVar
 
 from dragancorp_contracts.judge import ContractRoot
-from pydantic import MISSING, BaseModel, ConfigDict, Field, RootModel
+from pydantic import MISSING, BaseModel, ConfigDict, Field, RootModel, StrictStr
 
 
-class VpId(RootModel[str]):
+class VpId(RootModel[StrictStr]):
     model_config = ConfigDict(
         frozen=True,
     )
-    root: Annotated[str, Field(max_length=128, pattern="^vp(\\.[a-z0-9][a-z0-9_-]{0,39}){1,5}$")]
+    root: Annotated[
+        StrictStr,
+        Field(max_length=128, pattern="^vp(\\.[a-z0-9][a-z0-9_-]{0,39}){1,5}$"),
+    ]
     """
     The stable identity of a lane: `vp.` and dotted lower-case words.
     """
 
 
-class RelativePath(RootModel[str]):
+class RelativePath(RootModel[StrictStr]):
     model_config = ConfigDict(
         frozen=True,
     )
     root: Annotated[
-        str,
+        StrictStr,
         Field(
             max_length=1000,
             pattern="^([^/\\\\\\u0000-\\u001f.][^/\\\\\\u0000-\\u001f]{0,200}|\\.[^/\\\\\\u0000-\\u001f.][^/\\\\\\u0000-\\u001f]{0,200})(/([^/\\\\\\u0000-\\u001f.][^/\\\\\\u0000-\\u001f]{0,200}|\\.[^/\\\\\\u0000-\\u001f.][^/\\\\\\u0000-\\u001f]{0,200})){0,20}$",
@@ -35,11 +38,11 @@ class RelativePath(RootModel[str]):
     """
 
 
-class ToolPattern(RootModel[str]):
+class ToolPattern(RootModel[StrictStr]):
     model_config = ConfigDict(
         frozen=True,
     )
-    root: Annotated[str, Field(max_length=200, min_length=1)]
+    root: Annotated[StrictStr, Field(max_length=200, min_length=1)]
     """
     A tool's name or a shell-style pattern over names; `*` alone means every tool, and in `approval_required` also the start itself.
     """
@@ -96,7 +99,7 @@ class ArtifactReference(BaseModel):
         frozen=True,
     )
     name: Annotated[
-        str,
+        StrictStr,
         Field(
             max_length=1000,
             pattern="^([^/\\\\\\u0000-\\u001f.][^/\\\\\\u0000-\\u001f]{0,200}|\\.[^/\\\\\\u0000-\\u001f.][^/\\\\\\u0000-\\u001f]{0,200})(/([^/\\\\\\u0000-\\u001f.][^/\\\\\\u0000-\\u001f]{0,200}|\\.[^/\\\\\\u0000-\\u001f.][^/\\\\\\u0000-\\u001f]{0,200})){0,20}$",
@@ -105,7 +108,7 @@ class ArtifactReference(BaseModel):
     """
     Its path below the mission's artifact folder.
     """
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    sha256: Annotated[StrictStr, Field(pattern="^[0-9a-f]{64}$")]
     """
     The digest of its bytes.
     """
@@ -113,11 +116,11 @@ class ArtifactReference(BaseModel):
     """
     Its size in bytes.
     """
-    media_type: Annotated[str | MISSING, Field(max_length=200, min_length=1)] = MISSING
+    media_type: Annotated[StrictStr | MISSING, Field(max_length=200, min_length=1)] = MISSING
     """
     Its media type, e.g. `text/plain`.
     """
-    description: Annotated[str | MISSING, Field(max_length=500)] = MISSING
+    description: Annotated[StrictStr | MISSING, Field(max_length=500)] = MISSING
     """
     What it is, in a sentence.
     """
@@ -137,35 +140,35 @@ class Common(ContractRoot):
         extra="forbid",
         frozen=True,
     )
-    id: Annotated[str | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
+    id: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
     """
     An identifier: letters, digits, `_` and `-`, 1 to 128 characters, starting with a letter or digit; safe as a file name and in a URL path.
     """
     vp_id: Annotated[
-        str | MISSING,
+        StrictStr | MISSING,
         Field(max_length=128, pattern="^vp(\\.[a-z0-9][a-z0-9_-]{0,39}){1,5}$"),
     ] = MISSING
     """
     The stable identity of a lane: `vp.` and dotted lower-case words.
     """
-    mission_id: Annotated[str | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
+    mission_id: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
     """
     The identity of a mission, unique in a control plane.
     """
-    vp_session_id: Annotated[str | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
+    vp_session_id: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
     """
     The identity of a lane's session, kept across restarts.
     """
-    vp_runtime_id: Annotated[str | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
+    vp_runtime_id: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
     """
     The identity of the process that holds the lane's lease; new with every process.
     """
-    instance_id: Annotated[str | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")] = MISSING
+    instance_id: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")] = MISSING
     """
     The identity of a control plane, gateway or factory.
     """
     timestamp: Annotated[
-        str | MISSING,
+        StrictStr | MISSING,
         Field(
             pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$"
         ),
@@ -174,22 +177,22 @@ class Common(ContractRoot):
     A point in time, RFC 3339, with an offset; stored and answered in UTC.
     """
     secret_reference: Annotated[
-        str | MISSING,
+        StrictStr | MISSING,
         Field(pattern="^(env://[A-Z][A-Z0-9_]{0,127}|file:///[^\\u0000-\\u001f]{1,1000})$"),
     ] = MISSING
     """
     Where a secret is found, never the secret: `env://NAME` or `file:///absolute/path`.
     """
-    https_url: Annotated[str | MISSING, Field(pattern="^https?://[^\\s\\u0000-\\u001f]{1,2000}$")] = MISSING
+    https_url: Annotated[StrictStr | MISSING, Field(pattern="^https?://[^\\s\\u0000-\\u001f]{1,2000}$")] = MISSING
     """
     An absolute `http` or `https` address.
     """
-    extension_uri: Annotated[str | MISSING, Field(pattern="^https?://[^\\s\\u0000-\\u001f]{1,500}$")] = MISSING
+    extension_uri: Annotated[StrictStr | MISSING, Field(pattern="^https?://[^\\s\\u0000-\\u001f]{1,500}$")] = MISSING
     """
     The absolute address that names an extension.
     """
     trace_id: Annotated[
-        str | MISSING,
+        StrictStr | MISSING,
         Field(
             max_length=32,
             min_length=32,
@@ -199,12 +202,12 @@ class Common(ContractRoot):
     """
     A W3C trace id: 32 lower-case hex digits, not all zero.
     """
-    sha256: Annotated[str | MISSING, Field(pattern="^[0-9a-f]{64}$")] = MISSING
+    sha256: Annotated[StrictStr | MISSING, Field(pattern="^[0-9a-f]{64}$")] = MISSING
     """
     A SHA-256 digest, 64 lower-case hex digits.
     """
     relative_path: Annotated[
-        str | MISSING,
+        StrictStr | MISSING,
         Field(
             max_length=1000,
             pattern="^([^/\\\\\\u0000-\\u001f.][^/\\\\\\u0000-\\u001f]{0,200}|\\.[^/\\\\\\u0000-\\u001f.][^/\\\\\\u0000-\\u001f]{0,200})(/([^/\\\\\\u0000-\\u001f.][^/\\\\\\u0000-\\u001f]{0,200}|\\.[^/\\\\\\u0000-\\u001f.][^/\\\\\\u0000-\\u001f]{0,200})){0,20}$",
@@ -213,11 +216,11 @@ class Common(ContractRoot):
     """
     A path below a folder: no leading `/`, no `..` part, no backslash, no control characters.
     """
-    tool_pattern: Annotated[str | MISSING, Field(max_length=200, min_length=1)] = MISSING
+    tool_pattern: Annotated[StrictStr | MISSING, Field(max_length=200, min_length=1)] = MISSING
     """
     A tool's name or a shell-style pattern over names; `*` alone means every tool, and in `approval_required` also the start itself.
     """
-    reason_code: Annotated[str | MISSING, Field(pattern="^[a-z][a-z0-9_]{0,63}$")] = MISSING
+    reason_code: Annotated[StrictStr | MISSING, Field(pattern="^[a-z][a-z0-9_]{0,63}$")] = MISSING
     """
     Why something ended, waits or was refused; the list is in `lifecycle`.
     """

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
 from dragancorp_contracts.judge import ContractRoot
-from pydantic import MISSING, BaseModel, ConfigDict, Field, StrictBool
+from pydantic import MISSING, BaseModel, ConfigDict, Field, StrictBool, StrictStr
 
 
 class Code(StrEnum):
@@ -70,15 +70,15 @@ class Violation(BaseModel):
         extra="allow",
         frozen=True,
     )
-    pointer: Annotated[str, Field(max_length=2000)]
+    pointer: Annotated[StrictStr, Field(max_length=2000)]
     """
     The JSON pointer of the offending place; empty for the whole document.
     """
-    rule: Annotated[str, Field(max_length=500, min_length=1)]
+    rule: Annotated[StrictStr, Field(max_length=500, min_length=1)]
     """
     The rule's id: the place of a schema rule, or an id like `ENV-1`.
     """
-    message: Annotated[str, Field(max_length=4000, min_length=1)]
+    message: Annotated[StrictStr, Field(max_length=4000, min_length=1)]
     """
     What is wrong, in a sentence.
     """
@@ -97,7 +97,7 @@ class CatalogueEntry(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    code: Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
+    code: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
     """
     The stable code; never renamed, never reused.
     """
@@ -105,11 +105,11 @@ class CatalogueEntry(BaseModel):
     """
     The HTTP status it is answered with.
     """
-    title: Annotated[str, Field(max_length=200, min_length=1)]
+    title: Annotated[StrictStr, Field(max_length=200, min_length=1)]
     """
     What happened, in one sentence.
     """
-    hint: Annotated[str, Field(max_length=400, min_length=1)]
+    hint: Annotated[StrictStr, Field(max_length=400, min_length=1)]
     """
     What to do next, in one sentence.
     """
@@ -144,11 +144,11 @@ class Problem(ContractRoot):
         extra="allow",
         frozen=True,
     )
-    type: Annotated[str, Field(max_length=300, min_length=1)]
+    type: Annotated[StrictStr, Field(max_length=300, min_length=1)]
     """
     An address that names the error: `https://dragancorp.dev/errors/` and the code.
     """
-    title: Annotated[str, Field(max_length=300, min_length=1)]
+    title: Annotated[StrictStr, Field(max_length=300, min_length=1)]
     """
     What happened, in one sentence; the catalogue's.
     """
@@ -160,11 +160,11 @@ class Problem(ContractRoot):
     """
     The stable code.
     """
-    detail: Annotated[str, Field(max_length=8000)]
+    detail: Annotated[StrictStr, Field(max_length=8000)]
     """
     What happened this time.
     """
-    hint: Annotated[str, Field(max_length=1000, min_length=1)]
+    hint: Annotated[StrictStr, Field(max_length=1000, min_length=1)]
     """
     What to do next.
     """
@@ -172,7 +172,7 @@ class Problem(ContractRoot):
     """
     Whether the same request may succeed later, unchanged.
     """
-    instance: Annotated[str | MISSING, Field(max_length=4000)] = MISSING
+    instance: Annotated[StrictStr | MISSING, Field(max_length=4000)] = MISSING
     """
     The request's path.
     """
@@ -185,7 +185,7 @@ class Problem(ContractRoot):
     Values a program may want: the present state, the limit, the missing scope.
     """
     trace_id: Annotated[
-        str | MISSING,
+        StrictStr | MISSING,
         Field(
             max_length=32,
             min_length=32,

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
 from dragancorp_contracts.judge import ContractRoot
-from pydantic import MISSING, ConfigDict, Field, StrictBool
+from pydantic import MISSING, ConfigDict, Field, StrictBool, StrictStr
 
 from . import common_v1
 
@@ -54,15 +54,15 @@ class ExecutorEvent(ContractRoot):
     """
     What kind of event this is.
     """
-    message: Annotated[str | MISSING, Field(max_length=65536)] = MISSING
+    message: Annotated[StrictStr | MISSING, Field(max_length=65536)] = MISSING
     """
     Text for people. Untrusted: stored as it is, escaped wherever shown.
     """
-    tool: Annotated[str | MISSING, Field(max_length=200, min_length=1)] = MISSING
+    tool: Annotated[StrictStr | MISSING, Field(max_length=200, min_length=1)] = MISSING
     """
     The tool's name, as matched against the mission's constraints.
     """
-    call_id: Annotated[str | MISSING, Field(max_length=200, min_length=1)] = MISSING
+    call_id: Annotated[StrictStr | MISSING, Field(max_length=200, min_length=1)] = MISSING
     """
     Tells one use of a tool from another.
     """
@@ -83,7 +83,7 @@ class ExecutorEvent(ContractRoot):
     Usage so far, cumulative.
     """
     path: Annotated[
-        str | MISSING,
+        StrictStr | MISSING,
         Field(
             max_length=1000,
             pattern="^([^/\\\\\\u0000-\\u001f.][^/\\\\\\u0000-\\u001f]{0,200}|\\.[^/\\\\\\u0000-\\u001f.][^/\\\\\\u0000-\\u001f]{0,200})(/([^/\\\\\\u0000-\\u001f.][^/\\\\\\u0000-\\u001f]{0,200}|\\.[^/\\\\\\u0000-\\u001f.][^/\\\\\\u0000-\\u001f]{0,200})){0,20}$",
@@ -92,31 +92,31 @@ class ExecutorEvent(ContractRoot):
     """
     A file below the artifact folder.
     """
-    media_type: Annotated[str | MISSING, Field(max_length=200, min_length=1)] = MISSING
+    media_type: Annotated[StrictStr | MISSING, Field(max_length=200, min_length=1)] = MISSING
     """
     The artifact's media type.
     """
-    description: Annotated[str | MISSING, Field(max_length=500)] = MISSING
+    description: Annotated[StrictStr | MISSING, Field(max_length=500)] = MISSING
     """
     What the artifact is.
     """
-    request_id: Annotated[str | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
+    request_id: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
     """
     Names the question, so that its answer can be matched.
     """
-    executor_session_id: Annotated[str | MISSING, Field(max_length=500, min_length=1)] = MISSING
+    executor_session_id: Annotated[StrictStr | MISSING, Field(max_length=500, min_length=1)] = MISSING
     """
     The executor's own session id, to resume with.
     """
-    summary: Annotated[str | MISSING, Field(max_length=65536)] = MISSING
+    summary: Annotated[StrictStr | MISSING, Field(max_length=65536)] = MISSING
     """
     What was done, for people. Untrusted.
     """
-    recommended_next_action: Annotated[str | MISSING, Field(max_length=4000)] = MISSING
+    recommended_next_action: Annotated[StrictStr | MISSING, Field(max_length=4000)] = MISSING
     """
     What should happen next, for people. Untrusted.
     """
-    reason_code: Annotated[str | MISSING, Field(pattern="^[a-z][a-z0-9_]{0,63}$")] = MISSING
+    reason_code: Annotated[StrictStr | MISSING, Field(pattern="^[a-z][a-z0-9_]{0,63}$")] = MISSING
     """
     Why it failed.
     """

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
 from dragancorp_contracts.judge import ContractRoot
-from pydantic import MISSING, BaseModel, ConfigDict, Field, StrictBool
+from pydantic import MISSING, BaseModel, ConfigDict, Field, StrictBool, StrictStr
 
 from . import mission_event_v1
 
@@ -78,19 +78,19 @@ class Turn(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    text: Annotated[str, Field(max_length=1000000)]
+    text: Annotated[StrictStr, Field(max_length=1000000)]
     """
     What the caller said.
     """
-    session_id: Annotated[str, Field(max_length=500, min_length=1)]
+    session_id: Annotated[StrictStr, Field(max_length=500, min_length=1)]
     """
     The gateway's session.
     """
-    turn_id: Annotated[str | MISSING, Field(max_length=200, min_length=1)] = MISSING
+    turn_id: Annotated[StrictStr | MISSING, Field(max_length=200, min_length=1)] = MISSING
     """
     The caller's own name for the turn; the same one is the same turn.
     """
-    source: Annotated[str | MISSING, Field(max_length=50, min_length=1)] = MISSING
+    source: Annotated[StrictStr | MISSING, Field(max_length=50, min_length=1)] = MISSING
     """
     Where it came from: `user`, `cron`, `heartbeat`, `webhook`.
     """
@@ -135,13 +135,13 @@ class RoutingDecision(BaseModel):
     Whether it goes to the lane.
     """
     vp_id: Annotated[
-        str | MISSING,
+        StrictStr | MISSING,
         Field(max_length=128, pattern="^vp(\\.[a-z0-9][a-z0-9_-]{0,39}){1,5}$"),
     ] = MISSING
     """
     The lane that was meant.
     """
-    matched: Annotated[str | MISSING, Field(max_length=200)] = MISSING
+    matched: Annotated[StrictStr | MISSING, Field(max_length=200)] = MISSING
     """
     The alias or marker that matched.
     """
@@ -157,7 +157,7 @@ class TurnEvent(ContractRoot):
         extra="allow",
         frozen=True,
     )
-    type: Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,120}$")]
+    type: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,120}$")]
     """
     The name operators know, made from the lane's flag: `delegated_to_coder_vp`, `coder_vp_fallback`, ...
     """
@@ -165,19 +165,22 @@ class TurnEvent(ContractRoot):
     """
     The same for every lane.
     """
-    vp_id: Annotated[str, Field(max_length=128, pattern="^vp(\\.[a-z0-9][a-z0-9_-]{0,39}){1,5}$")]
+    vp_id: Annotated[
+        StrictStr,
+        Field(max_length=128, pattern="^vp(\\.[a-z0-9][a-z0-9_-]{0,39}){1,5}$"),
+    ]
     """
     The lane.
     """
-    mission_id: Annotated[str | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
+    mission_id: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
     """
     The mission, once there is one.
     """
-    session_id: Annotated[str | MISSING, Field(max_length=500, min_length=1)] = MISSING
+    session_id: Annotated[StrictStr | MISSING, Field(max_length=500, min_length=1)] = MISSING
     """
     The gateway's session.
     """
-    message: Annotated[str | MISSING, Field(max_length=65536)] = MISSING
+    message: Annotated[StrictStr | MISSING, Field(max_length=65536)] = MISSING
     """
     Text for people. Untrusted.
     """
@@ -185,7 +188,7 @@ class TurnEvent(ContractRoot):
     """
     Why.
     """
-    path: Annotated[str | MISSING, Field(max_length=200, min_length=1)] = MISSING
+    path: Annotated[StrictStr | MISSING, Field(max_length=200, min_length=1)] = MISSING
     """
     The name of the primary path that takes over.
     """

@@ -6,24 +6,24 @@ from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
 
 from dragancorp_contracts.judge import ContractRoot
-from pydantic import MISSING, BaseModel, ConfigDict, Field, RootModel
+from pydantic import MISSING, BaseModel, ConfigDict, Field, RootModel, StrictStr
 
 
-class AllowItem(RootModel[str]):
+class AllowItem(RootModel[StrictStr]):
     model_config = ConfigDict(
         frozen=True,
     )
-    root: Annotated[str, Field(max_length=500, min_length=1)]
+    root: Annotated[StrictStr, Field(max_length=500, min_length=1)]
     """
     One entry, e.g. `git apply` or `make *`.
     """
 
 
-class EnvironmentItem(RootModel[str]):
+class EnvironmentItem(RootModel[StrictStr]):
     model_config = ConfigDict(
         frozen=True,
     )
-    root: Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]{0,100}$")]
+    root: Annotated[StrictStr, Field(pattern="^[A-Za-z_][A-Za-z0-9_]{0,100}$")]
     """
     One name.
     """
@@ -56,21 +56,21 @@ class Executor(BaseModel):
     """
 
 
-class Alias(RootModel[str]):
+class Alias(RootModel[StrictStr]):
     model_config = ConfigDict(
         frozen=True,
     )
-    root: Annotated[str, Field(max_length=100, min_length=1)]
+    root: Annotated[StrictStr, Field(max_length=100, min_length=1)]
     """
     One name.
     """
 
 
-class Marker(RootModel[str]):
+class Marker(RootModel[StrictStr]):
     model_config = ConfigDict(
         frozen=True,
     )
-    root: Annotated[str, Field(max_length=200, min_length=1)]
+    root: Annotated[StrictStr, Field(max_length=200, min_length=1)]
     """
     One word or phrase.
     """
@@ -158,19 +158,19 @@ class Workspace(BaseModel):
     """
     One workspace for the lane, or one for each mission.
     """
-    repository: Annotated[str | MISSING, Field(max_length=4000, min_length=1)] = MISSING
+    repository: Annotated[StrictStr | MISSING, Field(max_length=4000, min_length=1)] = MISSING
     """
     The repository's path, for a worktree; relative to the lanes file.
     """
     branch: Annotated[
-        str | MISSING,
+        StrictStr | MISSING,
         Field(max_length=200, min_length=1, pattern="^[A-Za-z0-9][A-Za-z0-9._/-]*$"),
     ] = MISSING
     """
     The branch of the worktree; named after the lane when left out.
     """
     base: Annotated[
-        str,
+        StrictStr,
         Field(max_length=200, min_length=1, pattern="^[A-Za-z0-9][A-Za-z0-9._/-]*$"),
     ] = "HEAD"
     """
@@ -188,11 +188,14 @@ class Lane(ContractRoot):
         extra="forbid",
         frozen=True,
     )
-    vp_id: Annotated[str, Field(max_length=128, pattern="^vp(\\.[a-z0-9][a-z0-9_-]{0,39}){1,5}$")]
+    vp_id: Annotated[
+        StrictStr,
+        Field(max_length=128, pattern="^vp(\\.[a-z0-9][a-z0-9_-]{0,39}){1,5}$"),
+    ]
     """
     The lane's identity; rule LAN-2: once in the file.
     """
-    description: Annotated[str | MISSING, Field(max_length=2000)] = MISSING
+    description: Annotated[StrictStr | MISSING, Field(max_length=2000)] = MISSING
     """
     What the lane is good at.
     """
@@ -208,11 +211,11 @@ class Lane(ContractRoot):
     """
     Words and phrases that show the lane is meant; matched as whole words.
     """
-    flag: Annotated[str | MISSING, Field(pattern="^[A-Z][A-Z0-9_]{0,60}$")] = MISSING
+    flag: Annotated[StrictStr | MISSING, Field(pattern="^[A-Z][A-Z0-9_]{0,60}$")] = MISSING
     """
     The part of the lane's environment flags that names it: `CODER_VP` gives UA_ENABLE_CODER_VP and its kin; rule LAN-4: once in the file.
     """
-    fallback_path: Annotated[str, Field(max_length=200, min_length=1)] = "primary"
+    fallback_path: Annotated[StrictStr, Field(max_length=200, min_length=1)] = "primary"
     """
     The name of the primary path that takes over.
     """

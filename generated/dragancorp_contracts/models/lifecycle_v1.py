@@ -6,7 +6,15 @@ from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
 
 from dragancorp_contracts.judge import ContractRoot
-from pydantic import MISSING, BaseModel, ConfigDict, Field, RootModel, StrictBool
+from pydantic import (
+    MISSING,
+    BaseModel,
+    ConfigDict,
+    Field,
+    RootModel,
+    StrictBool,
+    StrictStr,
+)
 
 
 class Actor(BaseModel):
@@ -18,11 +26,11 @@ class Actor(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    name: Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
+    name: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
     """
     The name.
     """
-    description: Annotated[str, Field(max_length=500, min_length=1)]
+    description: Annotated[StrictStr, Field(max_length=500, min_length=1)]
     """
     What it means.
     """
@@ -37,11 +45,11 @@ class Kind(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    name: Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
+    name: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
     """
     The name.
     """
-    description: Annotated[str, Field(max_length=500, min_length=1)]
+    description: Annotated[StrictStr, Field(max_length=500, min_length=1)]
     """
     What it means.
     """
@@ -56,11 +64,11 @@ class Holder(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    name: Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
+    name: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
     """
     The name.
     """
-    description: Annotated[str, Field(max_length=500, min_length=1)]
+    description: Annotated[StrictStr, Field(max_length=500, min_length=1)]
     """
     What it means.
     """
@@ -75,7 +83,7 @@ class MissionItem(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    name: Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
+    name: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
     """
     The name.
     """
@@ -83,7 +91,7 @@ class MissionItem(BaseModel):
     """
     Whether it never changes again.
     """
-    description: Annotated[str, Field(max_length=500, min_length=1)]
+    description: Annotated[StrictStr, Field(max_length=500, min_length=1)]
     """
     What it means.
     """
@@ -98,7 +106,7 @@ class SessionItem(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    name: Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
+    name: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
     """
     The name.
     """
@@ -106,7 +114,7 @@ class SessionItem(BaseModel):
     """
     Whether it never changes again.
     """
-    description: Annotated[str, Field(max_length=500, min_length=1)]
+    description: Annotated[StrictStr, Field(max_length=500, min_length=1)]
     """
     What it means.
     """
@@ -140,11 +148,11 @@ class MissionItem1(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    name: Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
+    name: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
     """
     The name.
     """
-    description: Annotated[str, Field(max_length=500, min_length=1)]
+    description: Annotated[StrictStr, Field(max_length=500, min_length=1)]
     """
     What it means.
     """
@@ -159,11 +167,11 @@ class SessionItem1(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    name: Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
+    name: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
     """
     The name.
     """
-    description: Annotated[str, Field(max_length=500, min_length=1)]
+    description: Annotated[StrictStr, Field(max_length=500, min_length=1)]
     """
     What it means.
     """
@@ -206,7 +214,7 @@ class Event(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    name: Annotated[str, Field(pattern="^vp\\.(mission|session)\\.[a-z_]+$")]
+    name: Annotated[StrictStr, Field(pattern="^vp\\.(mission|session)\\.[a-z_]+$")]
     """
     The name.
     """
@@ -214,7 +222,7 @@ class Event(BaseModel):
     """
     Whose event.
     """
-    description: Annotated[str, Field(max_length=500, min_length=1)]
+    description: Annotated[StrictStr, Field(max_length=500, min_length=1)]
     """
     What it says.
     """
@@ -229,7 +237,7 @@ class Reason(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    code: Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
+    code: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
     """
     The code.
     """
@@ -237,7 +245,7 @@ class Reason(BaseModel):
     """
     Whether the primary path may take over.
     """
-    description: Annotated[str, Field(max_length=500, min_length=1)]
+    description: Annotated[StrictStr, Field(max_length=500, min_length=1)]
     """
     What it means.
     """
@@ -261,7 +269,7 @@ class Guard(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    name: Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
+    name: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
     """
     The name.
     """
@@ -269,11 +277,11 @@ class Guard(BaseModel):
     """
     Over whose row.
     """
-    description: Annotated[str, Field(max_length=500, min_length=1)]
+    description: Annotated[StrictStr, Field(max_length=500, min_length=1)]
     """
     When it holds.
     """
-    refusal: Annotated[str | None, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
+    refusal: Annotated[StrictStr | None, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
     """
     The error code when it must hold and does not; null: it only chooses rows.
     """
@@ -288,51 +296,51 @@ class Machine2(StrEnum):
     session = "session"
 
 
-class FromItem(RootModel[str]):
+class FromItem(RootModel[StrictStr]):
     model_config = ConfigDict(
         frozen=True,
     )
-    root: Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
+    root: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
     """
     A state.
     """
 
 
-class Trigger(RootModel[str]):
+class Trigger(RootModel[StrictStr]):
     model_config = ConfigDict(
         frozen=True,
     )
-    root: Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
+    root: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
     """
     A trigger.
     """
 
 
-class WhoItem(RootModel[str]):
+class WhoItem(RootModel[StrictStr]):
     model_config = ConfigDict(
         frozen=True,
     )
-    root: Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
+    root: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
     """
     An actor.
     """
 
 
-class WhenItem(RootModel[str]):
+class WhenItem(RootModel[StrictStr]):
     model_config = ConfigDict(
         frozen=True,
     )
-    root: Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
+    root: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
     """
     A guard.
     """
 
 
-class Guard1(RootModel[str]):
+class Guard1(RootModel[StrictStr]):
     model_config = ConfigDict(
         frozen=True,
     )
-    root: Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
+    root: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
     """
     A guard.
     """
@@ -439,7 +447,7 @@ class Set(BaseModel):
     """
     Wait before the next claim, longer after each failure.
     """
-    cause: Annotated[str | MISSING, Field(pattern="^[a-z][a-z0-9_]{0,63}$")] = MISSING
+    cause: Annotated[StrictStr | MISSING, Field(pattern="^[a-z][a-z0-9_]{0,63}$")] = MISSING
     """
     Why it is blocked with awaiting_fallback; `command`: as the command says.
     """
@@ -478,7 +486,7 @@ class Transition(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    id: Annotated[str, Field(pattern="^[A-Z][0-9]{1,2}(-[a-z]+)?$")]
+    id: Annotated[StrictStr, Field(pattern="^[A-Z][0-9]{1,2}(-[a-z]+)?$")]
     """
     Its row in the tables.
     """
@@ -506,15 +514,15 @@ class Transition(BaseModel):
     """
     What must hold then; the first that does not is the refusal.
     """
-    event: Annotated[str | None, Field(pattern="^vp\\.(mission|session)\\.[a-z_]+$")]
+    event: Annotated[StrictStr | None, Field(pattern="^vp\\.(mission|session)\\.[a-z_]+$")]
     """
     The event it leaves in the ledger; null: none.
     """
-    reason: Annotated[str | None, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
+    reason: Annotated[StrictStr | None, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
     """
     Its reason code; null: the command's, or none.
     """
-    to: Annotated[str | None, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
+    to: Annotated[StrictStr | None, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
     """
     The state it leads to; null: the same.
     """
@@ -522,7 +530,7 @@ class Transition(BaseModel):
     """
     What else the step changes in the row; the words are explained in README.md.
     """
-    note: Annotated[str | MISSING, Field(max_length=500)] = MISSING
+    note: Annotated[StrictStr | MISSING, Field(max_length=500)] = MISSING
     """
     What the fields cannot say.
     """
@@ -549,7 +557,7 @@ class Refusal(BaseModel):
     """
     For which triggers; empty: all.
     """
-    code: Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
+    code: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
     """
     The error code.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, ClassVar
 
 from dragancorp_contracts.judge import ContractRoot
-from pydantic import BaseModel, ConfigDict, Field, StrictBool
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr
 from typing_extensions import TypeAliasType
 
 from . import mission_event_v1, vp_session_registry_v1
@@ -189,12 +189,15 @@ class MetricsSnapshot(ContractRoot):
         extra="allow",
         frozen=True,
     )
-    vp_id: Annotated[str, Field(max_length=128, pattern="^vp(\\.[a-z0-9][a-z0-9_-]{0,39}){1,5}$")]
+    vp_id: Annotated[
+        StrictStr,
+        Field(max_length=128, pattern="^vp(\\.[a-z0-9][a-z0-9_-]{0,39}){1,5}$"),
+    ]
     """
     The lane.
     """
     generated_at: Annotated[
-        str,
+        StrictStr,
         Field(
             pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$"
         ),

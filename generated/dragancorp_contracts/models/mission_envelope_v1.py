@@ -6,7 +6,15 @@ from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
 from dragancorp_contracts.judge import ContractRoot
-from pydantic import MISSING, BaseModel, ConfigDict, Field, RootModel, StrictBool
+from pydantic import (
+    MISSING,
+    BaseModel,
+    ConfigDict,
+    Field,
+    RootModel,
+    StrictBool,
+    StrictStr,
+)
 
 from . import common_v1
 
@@ -78,7 +86,7 @@ class AutonomyWindow(BaseModel):
         frozen=True,
     )
     start_at: Annotated[
-        str | MISSING,
+        StrictStr | MISSING,
         Field(
             pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$"
         ),
@@ -87,7 +95,7 @@ class AutonomyWindow(BaseModel):
     Not before this moment.
     """
     end_at: Annotated[
-        str | MISSING,
+        StrictStr | MISSING,
         Field(
             pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$"
         ),
@@ -117,11 +125,11 @@ class ReportCadence(StrEnum):
     hybrid = "hybrid"
 
 
-class SuccessCriterion(RootModel[str]):
+class SuccessCriterion(RootModel[StrictStr]):
     model_config = ConfigDict(
         frozen=True,
     )
-    root: Annotated[str, Field(max_length=2000, min_length=1)]
+    root: Annotated[StrictStr, Field(max_length=2000, min_length=1)]
     """
     One criterion.
     """
@@ -175,7 +183,7 @@ class Callback(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    status_url: Annotated[str, Field(pattern="^https?://[^\\s\\u0000-\\u001f]{1,2000}$")]
+    status_url: Annotated[StrictStr, Field(pattern="^https?://[^\\s\\u0000-\\u001f]{1,2000}$")]
     """
     The address that receives them.
     """
@@ -184,7 +192,7 @@ class Callback(BaseModel):
     How the sender proves itself.
     """
     auth_ref: Annotated[
-        str | MISSING,
+        StrictStr | MISSING,
         Field(pattern="^(env://[A-Z][A-Z0-9_]{0,127}|file:///[^\\u0000-\\u001f]{1,1000})$"),
     ] = MISSING
     """
@@ -210,7 +218,7 @@ class Extension(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    uri: Annotated[str, Field(pattern="^https?://[^\\s\\u0000-\\u001f]{1,500}$")]
+    uri: Annotated[StrictStr, Field(pattern="^https?://[^\\s\\u0000-\\u001f]{1,500}$")]
     """
     Its name; rule ENV-3: each at most once.
     """
@@ -218,7 +226,7 @@ class Extension(BaseModel):
     """
     Whether a lane that does not understand it must refuse the mission.
     """
-    value: dict[str, Any] | list[Any] | str | float | StrictBool | None
+    value: dict[str, Any] | list[Any] | StrictStr | float | StrictBool | None
     """
     Its value; the extension's own schema says what it may be.
     """
@@ -234,27 +242,30 @@ class MissionEnvelope(ContractRoot):
         extra="forbid",
         frozen=True,
     )
-    mission_id: Annotated[str | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
+    mission_id: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
     """
     The mission's identity; assigned when left out.
     """
-    vp_id: Annotated[str, Field(max_length=128, pattern="^vp(\\.[a-z0-9][a-z0-9_-]{0,39}){1,5}$")]
+    vp_id: Annotated[
+        StrictStr,
+        Field(max_length=128, pattern="^vp(\\.[a-z0-9][a-z0-9_-]{0,39}){1,5}$"),
+    ]
     """
     The lane that is asked.
     """
-    vp_session_id: Annotated[str | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
+    vp_session_id: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
     """
     The lane's session; assigned when left out.
     """
-    vp_runtime_id: Annotated[str | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
+    vp_runtime_id: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
     """
     The process that runs it; assigned at claim.
     """
-    source_instance_id: Annotated[str | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")] = MISSING
+    source_instance_id: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")] = MISSING
     """
     Who asks; the one the token is bound to when left out.
     """
-    target_instance_id: Annotated[str | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")] = MISSING
+    target_instance_id: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")] = MISSING
     """
     The control plane that is asked, when it is not this one.
     """
@@ -262,7 +273,7 @@ class MissionEnvelope(ContractRoot):
     """
     What kind of work it is.
     """
-    objective: Annotated[str, Field(max_length=100000, min_length=1)]
+    objective: Annotated[StrictStr, Field(max_length=100000, min_length=1)]
     """
     What is to be reached, for the agent to read.
     """
@@ -283,7 +294,7 @@ class MissionEnvelope(ContractRoot):
     How urgent it is: interactive before deadline before background.
     """
     deadline_at: Annotated[
-        str | MISSING,
+        StrictStr | MISSING,
         Field(
             pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$"
         ),
@@ -311,7 +322,7 @@ class MissionEnvelope(ContractRoot):
     """
     Where its events are sent.
     """
-    parent_mission_id: Annotated[str | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
+    parent_mission_id: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
     """
     The mission on whose behalf it runs; rule ENV-4: not itself.
     """
@@ -319,12 +330,15 @@ class MissionEnvelope(ContractRoot):
     """
     Whether people's work depends on it; synthetic traffic never counts for a promotion.
     """
-    idempotency_key: Annotated[str, Field(max_length=255, min_length=1, pattern="^[^\\u0000-\\u001f\\u007f]*$")]
+    idempotency_key: Annotated[
+        StrictStr,
+        Field(max_length=255, min_length=1, pattern="^[^\\u0000-\\u001f\\u007f]*$"),
+    ]
     """
     The same key from the same source is the same mission.
     """
     trace_id: Annotated[
-        str | MISSING,
+        StrictStr | MISSING,
         Field(
             max_length=32,
             min_length=32,
@@ -335,7 +349,7 @@ class MissionEnvelope(ContractRoot):
     The W3C trace it belongs to; assigned when left out.
     """
     created_at: Annotated[
-        str | MISSING,
+        StrictStr | MISSING,
         Field(
             pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$"
         ),

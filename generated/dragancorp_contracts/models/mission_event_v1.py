@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
 from dragancorp_contracts.judge import ContractRoot
-from pydantic import MISSING, BaseModel, ConfigDict, Field
+from pydantic import MISSING, BaseModel, ConfigDict, Field, StrictStr
 
 from . import common_v1
 
@@ -183,11 +183,11 @@ class Actor(BaseModel):
     """
     In which role.
     """
-    name: Annotated[str, Field(max_length=200, min_length=1)]
+    name: Annotated[StrictStr, Field(max_length=200, min_length=1)]
     """
     The token's name, the runtime's id or the part of the program.
     """
-    reason: Annotated[str | MISSING, Field(max_length=2000)] = MISSING
+    reason: Annotated[StrictStr | MISSING, Field(max_length=2000)] = MISSING
     """
     The reason given by a person.
     """
@@ -253,11 +253,11 @@ class Fallback(BaseModel):
     """
     The reason.
     """
-    error: Annotated[str | MISSING, Field(max_length=8000)] = MISSING
+    error: Annotated[StrictStr | MISSING, Field(max_length=8000)] = MISSING
     """
     What the lane said. Untrusted.
     """
-    path: Annotated[str, Field(max_length=200, min_length=1)]
+    path: Annotated[StrictStr, Field(max_length=200, min_length=1)]
     """
     The name of the primary path.
     """
@@ -273,15 +273,18 @@ class MissionEvent(ContractRoot):
         extra="allow",
         frozen=True,
     )
-    mission_id: Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")]
+    mission_id: Annotated[StrictStr, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")]
     """
     The mission.
     """
-    vp_id: Annotated[str, Field(max_length=128, pattern="^vp(\\.[a-z0-9][a-z0-9_-]{0,39}){1,5}$")]
+    vp_id: Annotated[
+        StrictStr,
+        Field(max_length=128, pattern="^vp(\\.[a-z0-9][a-z0-9_-]{0,39}){1,5}$"),
+    ]
     """
     The lane.
     """
-    vp_session_id: Annotated[str | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
+    vp_session_id: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
     """
     The lane's session.
     """
@@ -305,7 +308,7 @@ class MissionEvent(ContractRoot):
     """
     The lane's epoch, for events of a lane.
     """
-    transition: Annotated[str | MISSING, Field(pattern="^[A-Z][0-9]{1,2}(-[a-z]+)?$")] = MISSING
+    transition: Annotated[StrictStr | MISSING, Field(pattern="^[A-Z][0-9]{1,2}(-[a-z]+)?$")] = MISSING
     """
     The row of the life cycle that was taken.
     """
@@ -313,7 +316,7 @@ class MissionEvent(ContractRoot):
     """
     Who caused it.
     """
-    summary: Annotated[str | MISSING, Field(max_length=65536)] = MISSING
+    summary: Annotated[StrictStr | MISSING, Field(max_length=65536)] = MISSING
     """
     What happened, for people. Untrusted: escaped wherever shown, never run.
     """
@@ -333,12 +336,12 @@ class MissionEvent(ContractRoot):
     """
     Why it awaits a fallback.
     """
-    idempotency_key: Annotated[str | MISSING, Field(max_length=255, min_length=1)] = MISSING
+    idempotency_key: Annotated[StrictStr | MISSING, Field(max_length=255, min_length=1)] = MISSING
     """
     The reporter's own key, so that a report can be repeated.
     """
     trace_id: Annotated[
-        str | MISSING,
+        StrictStr | MISSING,
         Field(
             max_length=32,
             min_length=32,
@@ -349,7 +352,7 @@ class MissionEvent(ContractRoot):
     The trace it belongs to.
     """
     emitted_at: Annotated[
-        str,
+        StrictStr,
         Field(
             pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$"
         ),
@@ -369,7 +372,7 @@ class MissionEvent(ContractRoot):
     """
     All artifacts of the mission; on final events; rule EVT-1.
     """
-    recommended_next_action: Annotated[str | MISSING, Field(max_length=4000)] = MISSING
+    recommended_next_action: Annotated[StrictStr | MISSING, Field(max_length=4000)] = MISSING
     """
     What should happen next; on final events; rule EVT-1. Untrusted.
     """
@@ -393,11 +396,11 @@ class MissionEvent(ContractRoot):
     """
     From dispatch to the first claim, in seconds.
     """
-    previous_digest: Annotated[str | MISSING, Field(pattern="^[0-9a-f]{64}$")] = MISSING
+    previous_digest: Annotated[StrictStr | MISSING, Field(pattern="^[0-9a-f]{64}$")] = MISSING
     """
     The digest of the entry before; left out on the first.
     """
-    digest: Annotated[str | MISSING, Field(pattern="^[0-9a-f]{64}$")] = MISSING
+    digest: Annotated[StrictStr | MISSING, Field(pattern="^[0-9a-f]{64}$")] = MISSING
     """
     SHA-256 of this entry's canonical JSON without this member.
     """

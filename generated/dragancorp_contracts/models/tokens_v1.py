@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Annotated, ClassVar
 
 from dragancorp_contracts.judge import ContractRoot
-from pydantic import MISSING, BaseModel, ConfigDict, Field
+from pydantic import MISSING, BaseModel, ConfigDict, Field, StrictStr
 
 from . import common_v1
 
@@ -33,11 +33,11 @@ class Token(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    name: Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")]
+    name: Annotated[StrictStr, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")]
     """
     Its name, as it appears in events; rule TOK-1: once in the file.
     """
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    sha256: Annotated[StrictStr, Field(pattern="^[0-9a-f]{64}$")]
     """
     SHA-256 of the token's text; rule TOK-2: once in the file.
     """
@@ -49,12 +49,12 @@ class Token(BaseModel):
     """
     The lanes it may see; left out: all.
     """
-    source_instance_id: Annotated[str | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")] = MISSING
+    source_instance_id: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")] = MISSING
     """
     The source it speaks for; missions it dispatches carry this one.
     """
     expires_at: Annotated[
-        str | MISSING,
+        StrictStr | MISSING,
         Field(
             pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$"
         ),

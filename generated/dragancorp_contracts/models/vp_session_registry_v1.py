@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
 from dragancorp_contracts.judge import ContractRoot
-from pydantic import MISSING, BaseModel, ConfigDict, Field, StrictBool
+from pydantic import MISSING, BaseModel, ConfigDict, Field, StrictBool, StrictStr
 from typing_extensions import TypeAliasType
 
 from . import common_v1, mission_envelope_v1, mission_event_v1
@@ -40,11 +40,14 @@ class SessionRecord(BaseModel):
         extra="allow",
         frozen=True,
     )
-    vp_id: Annotated[str, Field(max_length=128, pattern="^vp(\\.[a-z0-9][a-z0-9_-]{0,39}){1,5}$")]
+    vp_id: Annotated[
+        StrictStr,
+        Field(max_length=128, pattern="^vp(\\.[a-z0-9][a-z0-9_-]{0,39}){1,5}$"),
+    ]
     """
     The lane.
     """
-    vp_session_id: Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")]
+    vp_session_id: Annotated[StrictStr, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")]
     """
     The session, kept across restarts.
     """
@@ -52,11 +55,11 @@ class SessionRecord(BaseModel):
     """
     Where the session stands.
     """
-    vp_runtime_id: Annotated[str | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
+    vp_runtime_id: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
     """
     The process that holds the lease.
     """
-    lease_owner: Annotated[str | MISSING, Field(max_length=300, min_length=1)] = MISSING
+    lease_owner: Annotated[StrictStr | MISSING, Field(max_length=300, min_length=1)] = MISSING
     """
     The unique name of the holder.
     """
@@ -65,7 +68,7 @@ class SessionRecord(BaseModel):
     Raised by every acquire, observed expiry and reset.
     """
     lease_expires_at: Annotated[
-        str | MISSING,
+        StrictStr | MISSING,
         Field(
             pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$"
         ),
@@ -78,7 +81,7 @@ class SessionRecord(BaseModel):
     A counter the holder raises with every heartbeat.
     """
     heartbeat_at: Annotated[
-        str | MISSING,
+        StrictStr | MISSING,
         Field(
             pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$"
         ),
@@ -86,19 +89,19 @@ class SessionRecord(BaseModel):
     """
     When the last heartbeat came.
     """
-    executor_session_id: Annotated[str | MISSING, Field(max_length=500, min_length=1)] = MISSING
+    executor_session_id: Annotated[StrictStr | MISSING, Field(max_length=500, min_length=1)] = MISSING
     """
     The executor's own session id.
     """
-    continuity_id: Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")]
+    continuity_id: Annotated[StrictStr, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")]
     """
     Stays the same as long as session and workspace do.
     """
-    workspace: Annotated[str | MISSING, Field(max_length=4000, min_length=1)] = MISSING
+    workspace: Annotated[StrictStr | MISSING, Field(max_length=4000, min_length=1)] = MISSING
     """
     The workspace's path on the holder's host.
     """
-    last_error: Annotated[str | MISSING, Field(max_length=8000)] = MISSING
+    last_error: Annotated[StrictStr | MISSING, Field(max_length=8000)] = MISSING
     """
     The last trouble, until it is over. Untrusted.
     """
@@ -115,7 +118,7 @@ class SessionRecord(BaseModel):
     Unfinished missions of the lane by state.
     """
     created_at: Annotated[
-        str,
+        StrictStr,
         Field(
             pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$"
         ),
@@ -124,7 +127,7 @@ class SessionRecord(BaseModel):
     When the lane was first configured.
     """
     updated_at: Annotated[
-        str,
+        StrictStr,
         Field(
             pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$"
         ),
@@ -291,23 +294,26 @@ class MissionRecord(BaseModel):
         extra="allow",
         frozen=True,
     )
-    mission_id: Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")]
+    mission_id: Annotated[StrictStr, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")]
     """
     The mission.
     """
-    vp_id: Annotated[str, Field(max_length=128, pattern="^vp(\\.[a-z0-9][a-z0-9_-]{0,39}){1,5}$")]
+    vp_id: Annotated[
+        StrictStr,
+        Field(max_length=128, pattern="^vp(\\.[a-z0-9][a-z0-9_-]{0,39}){1,5}$"),
+    ]
     """
     The lane.
     """
-    vp_session_id: Annotated[str | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
+    vp_session_id: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
     """
     The lane's session.
     """
-    vp_runtime_id: Annotated[str | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
+    vp_runtime_id: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
     """
     The process that claimed it last.
     """
-    source_instance_id: Annotated[str | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")] = MISSING
+    source_instance_id: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")] = MISSING
     """
     Who asked.
     """
@@ -332,7 +338,7 @@ class MissionRecord(BaseModel):
     Who works on it.
     """
     hold_expires_at: Annotated[
-        str | MISSING,
+        StrictStr | MISSING,
         Field(
             pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$"
         ),
@@ -341,7 +347,7 @@ class MissionRecord(BaseModel):
     Until when the hold is good.
     """
     cancel_requested_at: Annotated[
-        str | MISSING,
+        StrictStr | MISSING,
         Field(
             pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$"
         ),
@@ -362,7 +368,7 @@ class MissionRecord(BaseModel):
     Set aside for an operator.
     """
     not_before: Annotated[
-        str | MISSING,
+        StrictStr | MISSING,
         Field(
             pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$"
         ),
@@ -390,20 +396,20 @@ class MissionRecord(BaseModel):
     """
     The primary path took over.
     """
-    continuity_id: Annotated[str | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
+    continuity_id: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
     """
     The session's continuity id at the last claim.
     """
-    retry_of: Annotated[str | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
+    retry_of: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
     """
     The mission it repeats.
     """
-    parent_mission_id: Annotated[str | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
+    parent_mission_id: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
     """
     The mission on whose behalf it runs.
     """
     trace_id: Annotated[
-        str | MISSING,
+        StrictStr | MISSING,
         Field(
             max_length=32,
             min_length=32,
@@ -422,7 +428,7 @@ class MissionRecord(BaseModel):
     The sequence of its newest event.
     """
     created_at: Annotated[
-        str,
+        StrictStr,
         Field(
             pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$"
         ),
@@ -431,7 +437,7 @@ class MissionRecord(BaseModel):
     When it was dispatched.
     """
     updated_at: Annotated[
-        str,
+        StrictStr,
         Field(
             pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$"
         ),
@@ -440,7 +446,7 @@ class MissionRecord(BaseModel):
     When the row last changed.
     """
     started_at: Annotated[
-        str | MISSING,
+        StrictStr | MISSING,
         Field(
             pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$"
         ),
@@ -449,7 +455,7 @@ class MissionRecord(BaseModel):
     When it was first claimed.
     """
     finished_at: Annotated[
-        str | MISSING,
+        StrictStr | MISSING,
         Field(
             pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$"
         ),
@@ -508,11 +514,14 @@ class SessionEvent(BaseModel):
         extra="allow",
         frozen=True,
     )
-    vp_id: Annotated[str, Field(max_length=128, pattern="^vp(\\.[a-z0-9][a-z0-9_-]{0,39}){1,5}$")]
+    vp_id: Annotated[
+        StrictStr,
+        Field(max_length=128, pattern="^vp(\\.[a-z0-9][a-z0-9_-]{0,39}){1,5}$"),
+    ]
     """
     The lane.
     """
-    vp_session_id: Annotated[str | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
+    vp_session_id: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
     """
     The session.
     """
@@ -532,7 +541,7 @@ class SessionEvent(BaseModel):
     """
     The epoch afterwards.
     """
-    transition: Annotated[str | MISSING, Field(pattern="^[A-Z][0-9]{1,2}(-[a-z]+)?$")] = MISSING
+    transition: Annotated[StrictStr | MISSING, Field(pattern="^[A-Z][0-9]{1,2}(-[a-z]+)?$")] = MISSING
     """
     The row of the life cycle that was taken.
     """
@@ -545,7 +554,7 @@ class SessionEvent(BaseModel):
     What else is to be said: the error, the owner, the outcome.
     """
     emitted_at: Annotated[
-        str,
+        StrictStr,
         Field(
             pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$"
         ),
@@ -553,11 +562,11 @@ class SessionEvent(BaseModel):
     """
     When the store accepted it.
     """
-    previous_digest: Annotated[str | MISSING, Field(pattern="^[0-9a-f]{64}$")] = MISSING
+    previous_digest: Annotated[StrictStr | MISSING, Field(pattern="^[0-9a-f]{64}$")] = MISSING
     """
     The digest of the entry before.
     """
-    digest: Annotated[str | MISSING, Field(pattern="^[0-9a-f]{64}$")] = MISSING
+    digest: Annotated[StrictStr | MISSING, Field(pattern="^[0-9a-f]{64}$")] = MISSING
     """
     SHA-256 of this entry's canonical JSON without this member.
     """

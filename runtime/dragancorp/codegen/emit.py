@@ -4,7 +4,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from dragancorp.codegen import models, support
+from dragancorp.codegen import lifecycle, models, support
 from dragancorp.codegen.formatting import tidy
 from dragancorp.codegen.lint import SpecsInvalid, lint
 from dragancorp.codegen.sources import Sources, read
@@ -53,6 +53,7 @@ def emitted(sources: Sources) -> dict[str, str]:
     """The text of every file by its path in the package, not yet formatted."""
     result = support.emitted(sources)
     result.update(models.emitted(sources))
+    result.update(lifecycle.emitted(sources))
     return result
 
 

@@ -1,6 +1,7 @@
 """One format for everything generated, by the same tool and line length as the rest of the house."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 LINE_LENGTH = "120"
@@ -8,11 +9,10 @@ LINE_LENGTH = "120"
 
 def tidy(folder: Path) -> None:
     """Sort imports, drop unused ones and format every Python file below the folder."""
-    from ruff import find_ruff_bin  # an extra: only who generates code needs it
-
+    ruff = [sys.executable, "-m", "ruff"]  # an extra: only who generates code needs it
     common = ["--isolated", "--no-cache", "--quiet", "--line-length", LINE_LENGTH, "--target-version", "py311"]
-    run([find_ruff_bin(), "check", *common, "--select", "I,F401,UP", "--fix", "--exit-zero", str(folder)])
-    run([find_ruff_bin(), "format", *common, str(folder)])
+    run([*ruff, "check", *common, "--select", "I,F401,UP", "--fix", "--exit-zero", str(folder)])
+    run([*ruff, "format", *common, str(folder)])
 
 
 def run(command: list[str]) -> None:

@@ -96,7 +96,8 @@ class _Linter:
         if not isinstance(schema, dict):
             return
         if "$ref" in schema and self._target(schema["$ref"]) is None:
-            message = f"{schema['$ref']!r} leads nowhere; write `#/$defs/NAME` or `../../NAME/v1/schema.json#/$defs/NAME`"
+            wanted = "`#/$defs/NAME` or `../../NAME/v1/schema.json#/$defs/NAME`"
+            message = f"{schema['$ref']!r} leads nowhere; write {wanted}"
             yield self._finding((*path, "$ref"), "SUB-5", message)
         if schema.get("type") == "object" and "additionalProperties" not in schema and not refining:
             message = "an object that does not say `additionalProperties`; write false (strict) or true (tolerant)"
@@ -159,5 +160,3 @@ def children(schema: dict[str, Any]) -> Iterator[tuple[str, tuple[str, ...], Any
         inner = schema.get(keyword)
         for name, value in inner.items() if isinstance(inner, dict) else ():
             yield keyword, (keyword, name), value
-
-

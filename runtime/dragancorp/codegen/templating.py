@@ -1,6 +1,7 @@
 """Templates of `templates/codegen/`: where they are and how they are rendered."""
 
 import pprint
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ def templates_root() -> Path:
 def render(name: str, **values: Any) -> str:
     """A template, or a plain file, with the values filled in; Python files get the banner."""
     if name.endswith(".jinja"):
-        text = _environment().get_template(name).render(**values)
+        text = str(_environment().get_template(name).render(**values))
     else:
         text = (templates_root() / name).read_text(encoding="utf-8")
     return BANNER + text if name.removesuffix(".jinja").endswith(".py") else text
@@ -38,6 +39,7 @@ def _environment() -> Any:
     )
     environment.filters["py"] = literal
     environment.filters["sentence"] = sentence
+    environment.filters["member"] = member
     return environment
 
 
@@ -49,3 +51,8 @@ def literal(value: Any) -> str:
 def sentence(text: str) -> str:
     """A description as the inside of a docstring."""
     return text.replace("\\", "\\\\").replace('"""', "'''").strip()
+
+
+def member(name: str, prefix: str = "") -> str:
+    """A persisted name as the name of an enum member: `vp.mission.failed` without `vp.` is `MISSION_FAILED`."""
+    return re.sub(r"[^A-Za-z0-9]", "_", name.removeprefix(prefix)).upper()
