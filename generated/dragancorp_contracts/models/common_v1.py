@@ -5,8 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
-from dragancorp_contracts.judge import ContractRoot
 from pydantic import MISSING, BaseModel, ConfigDict, Field, RootModel, StrictStr
+
+from ..judge import ContractRoot
 
 
 class VpId(RootModel[StrictStr]):
@@ -57,19 +58,19 @@ class Usage(BaseModel):
         extra="allow",
         frozen=True,
     )
-    llm_calls: Annotated[int | MISSING, Field(ge=0)] = MISSING
+    llm_calls: Annotated[int | MISSING, Field(ge=0, le=9007199254740991)] = MISSING
     """
     Calls of a language model.
     """
-    input_tokens: Annotated[int | MISSING, Field(ge=0)] = MISSING
+    input_tokens: Annotated[int | MISSING, Field(ge=0, le=9007199254740991)] = MISSING
     """
     Tokens sent.
     """
-    output_tokens: Annotated[int | MISSING, Field(ge=0)] = MISSING
+    output_tokens: Annotated[int | MISSING, Field(ge=0, le=9007199254740991)] = MISSING
     """
     Tokens received.
     """
-    cost_microusd: Annotated[int | MISSING, Field(ge=0)] = MISSING
+    cost_microusd: Annotated[int | MISSING, Field(ge=0, le=9007199254740991)] = MISSING
     """
     Cost in millionths of a US dollar; integer so that sums are exact.
     """
@@ -112,7 +113,7 @@ class ArtifactReference(BaseModel):
     """
     The digest of its bytes.
     """
-    size_bytes: Annotated[int, Field(ge=0)]
+    size_bytes: Annotated[int, Field(ge=0, le=9007199254740991)]
     """
     Its size in bytes.
     """
@@ -170,7 +171,7 @@ class Common(ContractRoot):
     timestamp: Annotated[
         StrictStr | MISSING,
         Field(
-            pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$"
+            pattern="^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
         ),
     ] = MISSING
     """
@@ -183,11 +184,11 @@ class Common(ContractRoot):
     """
     Where a secret is found, never the secret: `env://NAME` or `file:///absolute/path`.
     """
-    https_url: Annotated[StrictStr | MISSING, Field(pattern="^https?://[^\\s\\u0000-\\u001f]{1,2000}$")] = MISSING
+    https_url: Annotated[StrictStr | MISSING, Field(pattern="^https?://[!-~]{1,2000}$")] = MISSING
     """
     An absolute `http` or `https` address.
     """
-    extension_uri: Annotated[StrictStr | MISSING, Field(pattern="^https?://[^\\s\\u0000-\\u001f]{1,500}$")] = MISSING
+    extension_uri: Annotated[StrictStr | MISSING, Field(pattern="^https?://[!-~]{1,500}$")] = MISSING
     """
     The absolute address that names an extension.
     """
@@ -196,7 +197,7 @@ class Common(ContractRoot):
         Field(
             max_length=32,
             min_length=32,
-            pattern="^[0-9a-f]{31}[1-9a-f]$|^[0-9a-f]{0,30}[1-9a-f][0-9a-f]{0,30}0$",
+            pattern="^([0-9a-f]{31}[1-9a-f]|[0-9a-f]{0,30}[1-9a-f][0-9a-f]{0,30}0)$",
         ),
     ] = MISSING
     """

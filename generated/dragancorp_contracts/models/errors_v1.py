@@ -5,8 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
-from dragancorp_contracts.judge import ContractRoot
 from pydantic import MISSING, BaseModel, ConfigDict, Field, StrictBool, StrictStr
+
+from ..judge import ContractRoot
 
 
 class Code(StrEnum):
@@ -189,7 +190,7 @@ class Problem(ContractRoot):
         Field(
             max_length=32,
             min_length=32,
-            pattern="^[0-9a-f]{31}[1-9a-f]$|^[0-9a-f]{0,30}[1-9a-f][0-9a-f]{0,30}0$",
+            pattern="^([0-9a-f]{31}[1-9a-f]|[0-9a-f]{0,30}[1-9a-f][0-9a-f]{0,30}0)$",
         ),
     ] = MISSING
     """

@@ -5,9 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
-from dragancorp_contracts.judge import ContractRoot
 from pydantic import MISSING, ConfigDict, Field, StrictBool, StrictStr
 
+from ..judge import ContractRoot
 from . import common_v1
 
 

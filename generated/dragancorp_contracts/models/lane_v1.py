@@ -5,8 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
 
-from dragancorp_contracts.judge import ContractRoot
 from pydantic import MISSING, BaseModel, ConfigDict, Field, RootModel, StrictStr
+
+from ..judge import ContractRoot
 
 
 class AllowItem(RootModel[StrictStr]):
@@ -164,15 +165,12 @@ class Workspace(BaseModel):
     """
     branch: Annotated[
         StrictStr | MISSING,
-        Field(max_length=200, min_length=1, pattern="^[A-Za-z0-9][A-Za-z0-9._/-]*$"),
+        Field(max_length=200, pattern="^[A-Za-z0-9][A-Za-z0-9._/-]*$"),
     ] = MISSING
     """
     The branch of the worktree; named after the lane when left out.
     """
-    base: Annotated[
-        StrictStr,
-        Field(max_length=200, min_length=1, pattern="^[A-Za-z0-9][A-Za-z0-9._/-]*$"),
-    ] = "HEAD"
+    base: Annotated[StrictStr, Field(max_length=200, pattern="^[A-Za-z0-9][A-Za-z0-9._/-]*$")] = "HEAD"
     """
     The commit or branch it starts from.
     """

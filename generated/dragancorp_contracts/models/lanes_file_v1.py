@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from dragancorp_contracts.judge import ContractRoot
 from pydantic import ConfigDict, Field
 
+from ..judge import ContractRoot
 from . import lane_v1
 
 

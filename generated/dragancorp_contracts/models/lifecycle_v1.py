@@ -5,7 +5,6 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
 
-from dragancorp_contracts.judge import ContractRoot
 from pydantic import (
     MISSING,
     BaseModel,
@@ -15,6 +14,8 @@ from pydantic import (
     StrictBool,
     StrictStr,
 )
+
+from ..judge import ContractRoot
 
 
 class Actor(BaseModel):

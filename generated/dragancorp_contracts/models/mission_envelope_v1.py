@@ -5,7 +5,6 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
-from dragancorp_contracts.judge import ContractRoot
 from pydantic import (
     MISSING,
     BaseModel,
@@ -16,6 +15,7 @@ from pydantic import (
     StrictStr,
 )
 
+from ..judge import ContractRoot
 from . import common_v1
 
 
@@ -88,7 +88,7 @@ class AutonomyWindow(BaseModel):
     start_at: Annotated[
         StrictStr | MISSING,
         Field(
-            pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$"
+            pattern="^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
         ),
     ] = MISSING
     """
@@ -97,7 +97,7 @@ class AutonomyWindow(BaseModel):
     end_at: Annotated[
         StrictStr | MISSING,
         Field(
-            pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$"
+            pattern="^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
         ),
     ] = MISSING
     """
@@ -183,7 +183,7 @@ class Callback(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    status_url: Annotated[StrictStr, Field(pattern="^https?://[^\\s\\u0000-\\u001f]{1,2000}$")]
+    status_url: Annotated[StrictStr, Field(pattern="^https?://[!-~]{1,2000}$")]
     """
     The address that receives them.
     """
@@ -218,7 +218,7 @@ class Extension(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    uri: Annotated[StrictStr, Field(pattern="^https?://[^\\s\\u0000-\\u001f]{1,500}$")]
+    uri: Annotated[StrictStr, Field(pattern="^https?://[!-~]{1,500}$")]
     """
     Its name; rule ENV-3: each at most once.
     """
@@ -296,7 +296,7 @@ class MissionEnvelope(ContractRoot):
     deadline_at: Annotated[
         StrictStr | MISSING,
         Field(
-            pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$"
+            pattern="^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
         ),
     ] = MISSING
     """
@@ -342,7 +342,7 @@ class MissionEnvelope(ContractRoot):
         Field(
             max_length=32,
             min_length=32,
-            pattern="^[0-9a-f]{31}[1-9a-f]$|^[0-9a-f]{0,30}[1-9a-f][0-9a-f]{0,30}0$",
+            pattern="^([0-9a-f]{31}[1-9a-f]|[0-9a-f]{0,30}[1-9a-f][0-9a-f]{0,30}0)$",
         ),
     ] = MISSING
     """
@@ -351,7 +351,7 @@ class MissionEnvelope(ContractRoot):
     created_at: Annotated[
         StrictStr | MISSING,
         Field(
-            pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$"
+            pattern="^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
         ),
     ] = MISSING
     """

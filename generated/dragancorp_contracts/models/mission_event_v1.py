@@ -5,9 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
-from dragancorp_contracts.judge import ContractRoot
 from pydantic import MISSING, BaseModel, ConfigDict, Field, StrictStr
 
+from ..judge import ContractRoot
 from . import common_v1
 
 
@@ -345,7 +345,7 @@ class MissionEvent(ContractRoot):
         Field(
             max_length=32,
             min_length=32,
-            pattern="^[0-9a-f]{31}[1-9a-f]$|^[0-9a-f]{0,30}[1-9a-f][0-9a-f]{0,30}0$",
+            pattern="^([0-9a-f]{31}[1-9a-f]|[0-9a-f]{0,30}[1-9a-f][0-9a-f]{0,30}0)$",
         ),
     ] = MISSING
     """
@@ -354,7 +354,7 @@ class MissionEvent(ContractRoot):
     emitted_at: Annotated[
         StrictStr,
         Field(
-            pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$"
+            pattern="^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
         ),
     ]
     """

@@ -5,9 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
-from dragancorp_contracts.judge import ContractRoot
 from pydantic import MISSING, BaseModel, ConfigDict, Field, StrictStr
 
+from ..judge import ContractRoot
 from . import common_v1
 
 
@@ -56,7 +56,7 @@ class Token(BaseModel):
     expires_at: Annotated[
         StrictStr | MISSING,
         Field(
-            pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$"
+            pattern="^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
         ),
     ] = MISSING
     """
