@@ -15,9 +15,8 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from dragancorp_contracts import judge, resources
-
 from dragancorp.errors import DraganError, ErrorCode, Violation
+from dragancorp_contracts import judge, resources
 
 __all__ = ["RULES", "Breach", "Rule", "checked", "violations"]
 

@@ -1,0 +1,120 @@
+"""The named conditions of the mission's life cycle, one function each; their meaning is in `specs/lifecycle`."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from dragancorp.lifecycle.commands import MissionCommand
+from dragancorp.lifecycle.facts import MissionFacts
+from dragancorp.lifecycle.rows import MissionRow
+from dragancorp_contracts.lifecycle import FALLBACK_REASONS, Holder, MissionKind, ReasonCode, SessionState
+
+Guard = Callable[[MissionRow, MissionCommand, MissionFacts, datetime], bool]
+CUMULATIVE = ("llm_calls", "input_tokens", "output_tokens", "cost_microusd", "runtime_seconds")
+
+
+def _fence(row: MissionRow, command: MissionCommand, facts: MissionFacts, now: datetime) -> bool:
+    fence = command.fence
+    if fence is None:
+        # The reconciler holds nothing: its word counts for what it read.
+        return command.attempt_as_read == row.attempt
+    if fence.attempt != row.attempt or fence.holder is not row.holder:
+        return False
+    if fence.holder is not Holder.LANE:
+        return True
+    return facts.session is not None and fence.lease_epoch == row.lease_epoch == facts.session.lease_epoch
+
+
+def _due(row: MissionRow, command: MissionCommand, facts: MissionFacts, now: datetime) -> bool:
+    return (
+        (row.not_before is None or row.not_before <= now)
+        and (row.window_start_at is None or row.window_start_at <= now)
+        and (row.window_end_at is None or now < row.window_end_at)
+        and (row.deadline_at is None or now < row.deadline_at)
+    )
+
+
+def _lease_live(row: MissionRow, command: MissionCommand, facts: MissionFacts, now: datetime) -> bool:
+    session, fence = facts.session, command.fence
+    return session is not None and session.held and fence is not None and fence.lease_epoch == session.lease_epoch
+
+
+def _quota_free(row: MissionRow, command: MissionCommand, facts: MissionFacts, now: datetime) -> bool:
+    lane = facts.lane
+    if lane is None:
+        return False
+    if lane.claims_per_hour is not None and facts.claims_last_hour >= lane.claims_per_hour:
+        return False
+    return facts.held_by_lane < lane.parallel_missions
+
+
+def _budget_above_usage(row: MissionRow, command: MissionCommand, facts: MissionFacts, now: datetime) -> bool:
+    calls = command.content.get("max_llm_calls", row.max_llm_calls)
+    cost = command.content.get("max_cost_microusd", row.max_cost_microusd)
+    return not over_budget(row.usage, calls, cost)
+
+
+def over_budget(usage: Mapping[str, float], max_llm_calls: int | None, max_cost_microusd: int | None) -> bool:
+    """Whether calls or cost are above what is allowed; exactly at the limit is inside it."""
+    over_calls = max_llm_calls is not None and usage.get("llm_calls", 0) > max_llm_calls
+    over_cost = max_cost_microusd is not None and usage.get("cost_microusd", 0) > max_cost_microusd
+    return over_calls or over_cost
+
+
+def _usage_cumulative(row: MissionRow, command: MissionCommand, facts: MissionFacts, now: datetime) -> bool:
+    usage = command.content.get("usage", {})
+    return all(usage.get(name, row.usage.get(name, 0)) >= row.usage.get(name, 0) for name in CUMULATIVE)
+
+
+def _retrying(row: MissionRow, facts: MissionFacts) -> bool:
+    return facts.lane is not None and facts.lane.retry and row.kind is MissionKind.DISPATCHED
+
+
+def _attempts_left(row: MissionRow, facts: MissionFacts) -> bool:
+    return facts.lane is not None and row.failures + 1 < facts.lane.max_attempts
+
+
+def _with_fallback(row: MissionRow, command: MissionCommand) -> bool:
+    return row.kind is MissionKind.DELEGATED and command.reason in FALLBACK_REASONS
+
+
+def _awaiting_fallback(row: MissionRow) -> bool:
+    return row.reason_code is ReasonCode.AWAITING_FALLBACK
+
+
+PREDICATES: Mapping[str, Guard] = {
+    "lane_takes_work": lambda row, command, facts, now: (
+        facts.lane is not None and facts.session is not None and facts.session.status is not SessionState.RETIRED
+    ),
+    "queue_has_room": lambda row, command, facts, now: facts.lane is not None and facts.queued < facts.lane.queue_limit,
+    "child_within_parent": lambda row, command, facts, now: not facts.excess_over_parent,
+    "session_active": lambda row, command, facts, now: (
+        facts.session is not None and facts.session.status is SessionState.ACTIVE
+    ),
+    "lease_live": _lease_live,
+    "due": _due,
+    "quota_free": _quota_free,
+    "contracts_readable": lambda row, command, facts, now: facts.contracts_readable,
+    "fence": _fence,
+    "attempt_as_read": lambda row, command, facts, now: command.attempt_as_read == row.attempt,
+    "no_cancel_asked": lambda row, command, facts, now: row.cancel_requested_at is None,
+    "usage_cumulative": _usage_cumulative,
+    "receipt_stored": lambda row, command, facts, now: facts.receipt and not facts.missing_outputs,
+    "budget_above_usage": _budget_above_usage,
+    "delegated": lambda row, command, facts, now: row.kind is MissionKind.DELEGATED,
+    "dispatched": lambda row, command, facts, now: row.kind is MissionKind.DISPATCHED,
+    "shadow": lambda row, command, facts, now: row.kind is MissionKind.SHADOW,
+    "delegated_with_fallback": lambda row, command, facts, now: _with_fallback(row, command),
+    "not_delegated_or_without_fallback": lambda row, command, facts, now: not _with_fallback(row, command),
+    "held": lambda row, command, facts, now: row.holder is not Holder.NONE,
+    "not_held": lambda row, command, facts, now: row.holder is Holder.NONE,
+    "held_by_lane": lambda row, command, facts, now: row.holder is Holder.LANE,
+    "held_by_primary": lambda row, command, facts, now: row.holder is Holder.PRIMARY,
+    "cancel_asked": lambda row, command, facts, now: row.cancel_requested_at is not None,
+    "awaiting_fallback": lambda row, command, facts, now: _awaiting_fallback(row),
+    "not_awaiting_fallback": lambda row, command, facts, now: not _awaiting_fallback(row),
+    "retry_left": lambda row, command, facts, now: _retrying(row, facts) and _attempts_left(row, facts),
+    "retry_used_up": lambda row, command, facts, now: _retrying(row, facts) and not _attempts_left(row, facts),
+    "no_retry": lambda row, command, facts, now: (
+        row.kind is MissionKind.SHADOW or (row.kind is MissionKind.DISPATCHED and not _retrying(row, facts))
+    ),
+}
