@@ -4,7 +4,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from dragancorp.codegen import lifecycle, models, support
+from dragancorp.codegen import api, lifecycle, models, support
 from dragancorp.codegen.formatting import tidy
 from dragancorp.codegen.lint import SpecsInvalid, lint
 from dragancorp.codegen.sources import Sources, read
@@ -52,8 +52,8 @@ def build(specs: Path, out: Path) -> None:
 def emitted(sources: Sources) -> dict[str, str]:
     """The text of every file by its path in the package, not yet formatted."""
     result = support.emitted(sources)
-    result.update(models.emitted(sources))
-    result.update(lifecycle.emitted(sources))
+    for part in (lifecycle, api, models):
+        result.update(part.emitted(sources))
     return result
 
 

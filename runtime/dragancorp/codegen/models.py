@@ -40,7 +40,7 @@ OPTIONS = (
 )
 
 _FUTURE = "from __future__ import annotations\n"
-_IMPORTS = "from typing import ClassVar\nfrom dragancorp_contracts.judge import ContractRoot\n"
+_IMPORTS = "from typing import ClassVar\nfrom ..judge import ContractRoot\n"
 _REFERENCE = re.compile(r"^(?:\.\./\.\./([a-z0-9-]+)/(v[0-9]+)/schema\.json)(#.*)?$")
 
 
