@@ -17,7 +17,7 @@ from pydantic_core import PydanticCustomError, to_jsonable_python
 
 from . import resources, strict_json
 
-__all__ = ["ContractRoot", "Violation", "is_valid", "violations", "violations_at"]
+__all__ = ["ContractRoot", "Violation", "is_valid", "pointer", "rule_id", "violations", "violations_at"]
 
 BASE = "https://dragancorp.dev/specs/"
 NOT_JSON = "common/v1#json"  # the rule broken by a value that JSON cannot hold
@@ -99,7 +99,7 @@ def _violations(validator: jsonschema_rs.Draft202012Validator, document: Any) ->
             found.append(
                 Violation(
                     pointer=_shortened(pointer(error.instance_path), _POINTER_LENGTH),
-                    rule=_rule(error.absolute_keyword_location),
+                    rule=rule_id(error.absolute_keyword_location),
                     message=_shortened(error.message, _MESSAGE_LENGTH),
                 )
             )
@@ -117,7 +117,8 @@ def pointer(path: list[str | int]) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
 
 
-def _rule(location: str | None) -> str:
+def rule_id(location: str | None) -> str:
+    """The rule's id for a place in a contract: `common/v1/schema.json#/$defs/id` is `common/v1#/$defs/id`."""
     place = (location or "").removeprefix(BASE)
     return place.replace("/schema.json#", "#").replace("/openapi.json#", "#")
 

@@ -18,7 +18,7 @@ from litestar.response import Stream
 
 from .. import strict_json
 from ..errors import ErrorCode
-from ..judge import Violation, pointer, violations_at
+from ..judge import Violation, pointer, rule_id, violations_at
 from .operations import Body, Operation, Parameter
 from .records import Answer, ApiProblem, EventStream, Principal
 
@@ -85,7 +85,7 @@ def _arguments(operation: Operation, request: AnyRequest) -> dict[str, Any]:
     broken = [
         Violation(
             pointer=pointer(["query", name]),
-            rule=f"{operation.id}#parameters",
+            rule=f"ops-api/v1#{operation.id}/parameters",
             message=f"there is no query parameter of this name; known: {', '.join(sorted(known)) or 'none'}",
         )
         for name in query
@@ -129,16 +129,16 @@ def _argument(parameter: Parameter, given: list[str]) -> tuple[Any, list[Violati
     if not given:
         if not parameter.required:
             return parameter.default, []
-        return None, [Violation(pointer=place, rule=parameter.reference, message="it is required")]
+        return None, [Violation(pointer=place, rule=rule_id(parameter.reference), message="it is required")]
     if parameter.kind == "array":
         value: Any = given
     elif len(given) > 1:
-        return None, [Violation(pointer=place, rule=parameter.reference, message="it may be given once only")]
+        return None, [Violation(pointer=place, rule=rule_id(parameter.reference), message="it may be given once only")]
     else:
         value = _read(parameter.kind, given[0])
     if value is _UNREADABLE:
         message = f"{given[0][:100]!r} is no {parameter.kind}"
-        return None, [Violation(pointer=place, rule=parameter.reference, message=message)]
+        return None, [Violation(pointer=place, rule=rule_id(parameter.reference), message=message)]
     found = violations_at(parameter.reference, value)
     return value, [Violation(pointer=place + one.pointer, rule=one.rule, message=one.message) for one in found]
 
