@@ -2,14 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from typing import TypeAlias
 
 from dragancorp_contracts.strict_json import JsonInvalid, loads
 
-__all__ = ["Json", "JsonInvalid", "canonical", "digest", "loads"]
-
-Json: TypeAlias = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
+__all__ = ["JsonInvalid", "canonical", "digest", "loads"]
 
 
 def canonical(document: object) -> str:

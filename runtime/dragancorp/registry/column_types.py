@@ -1,0 +1,100 @@
+"""Column types that keep what they were given: aware times in UTC, JSON documents, enumerations by value."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Text
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+
+from dragancorp.jsonio import canonical, loads
+from dragancorp.lifecycle.ledger_entry import utc_text
+from dragancorp_contracts.lifecycle import EventType, Holder, MissionKind, MissionState, ReasonCode, SessionState
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """An aware moment, kept as RFC 3339 text in UTC with microseconds, so that texts compare as times do."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without an offset is never stored")
+        return utc_text(value.astimezone(UTC))
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else datetime.fromisoformat(value)
+
+
+class JsonDocument(TypeDecorator[Mapping[str, Any]]):
+    """A JSON object, kept as its canonical text."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Mapping[str, Any] | None, dialect: Dialect) -> str | None:
+        return None if value is None else canonical(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Mapping[str, Any] | None:
+        return None if value is None else loads(value)
+
+
+class Word(TypeDecorator[StrEnum]):
+    """A member of a generated enumeration, kept as its value. Subclasses name the enumeration."""
+
+    impl = Text
+    cache_ok = True
+    enumeration: type[StrEnum]
+
+    def process_bind_param(self, value: StrEnum | str | None, dialect: Dialect) -> str | None:
+        return None if value is None else self.enumeration(value).value
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> StrEnum | None:
+        return None if value is None else self.enumeration(value)
+
+
+class MissionStateWord(Word):
+    """A mission's state."""
+
+    cache_ok = True
+    enumeration = MissionState
+
+
+class MissionKindWord(Word):
+    """How a mission was handed over."""
+
+    cache_ok = True
+    enumeration = MissionKind
+
+
+class HolderWord(Word):
+    """Who works on a mission."""
+
+    cache_ok = True
+    enumeration = Holder
+
+
+class ReasonWord(Word):
+    """A reason code."""
+
+    cache_ok = True
+    enumeration = ReasonCode
+
+
+class SessionStateWord(Word):
+    """A lane session's status."""
+
+    cache_ok = True
+    enumeration = SessionState
+
+
+class EventTypeWord(Word):
+    """A ledger entry's type."""
+
+    cache_ok = True
+    enumeration = EventType
