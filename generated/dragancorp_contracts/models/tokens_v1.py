@@ -41,7 +41,7 @@ class Token(BaseModel):
     """
     SHA-256 of the token's text; rule TOK-2: once in the file.
     """
-    scopes: Annotated[list[Scope], Field(max_length=10, min_length=1)]
+    scopes: Annotated[list[Scope], Field(min_length=1)]
     """
     What it may do.
     """

@@ -159,7 +159,7 @@ class Transport:
 
     def _request(self, operation: Operation, arguments: Mapping[str, Any], document: Any) -> httpx.Request:
         path = operation.path
-        query: list[tuple[str, str]] = []
+        query: list[tuple[str, str | int | float | bool | None]] = []
         headers: dict[str, str] = {}
         for parameter in operation.parameters:
             value = arguments.get(parameter.argument)

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any, ClassVar, Self
 
 import jsonschema_rs
-from pydantic import MISSING, BaseModel, ConfigDict, ModelWrapValidatorHandler, model_validator
+from pydantic import MISSING, BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import PydanticCustomError, to_jsonable_python
 
 from . import resources, strict_json
@@ -167,4 +167,18 @@ class ContractRoot(BaseModel):
         if broken:
             said = "; ".join(f"{one.pointer or '(document)'}: {one.message} [{one.rule}]" for one in broken[:10])
             raise PydanticCustomError("contract", "{said}", {"said": said, "count": len(broken)})
-        return handler(data)
+        try:
+            return handler(data)
+        except ValidationError:
+            # To JSON Schema 1e300 is an integer; pydantic reads it as one only when it comes as one.
+            return handler(_whole(document))
+
+
+def _whole(node: Any) -> Any:
+    if isinstance(node, float) and node.is_integer():
+        return int(node)
+    if isinstance(node, list):
+        return [_whole(item) for item in node]
+    if isinstance(node, dict):
+        return {key: _whole(value) for key, value in node.items()}
+    return node

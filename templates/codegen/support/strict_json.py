@@ -11,7 +11,9 @@ from typing import Any, NoReturn
 
 __all__ = ["JsonInvalid", "loads"]
 
-MAX_INTEGER_DIGITS = 1000  # far below Python's own limit for text to int, far above any count or amount
+# The largest double has 309 digits; an integer beyond it would be read differently by whoever reads doubles.
+MAX_INTEGER_DIGITS = 309
+_LARGEST = 2**1024
 
 
 class JsonInvalid(ValueError):  # noqa: N818 - the name says what is wrong with the document
@@ -28,7 +30,7 @@ class JsonInvalid(ValueError):  # noqa: N818 - the name says what is wrong with 
         self.offset = offset
 
 
-_STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]', re.DOTALL)
+_STRUCTURE = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[{]|[\]}]', re.DOTALL)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -115,9 +117,11 @@ def _float(digits: str) -> float:
 
 
 def _integer(digits: str) -> int:
-    if len(digits) > MAX_INTEGER_DIGITS:
-        raise JsonInvalid("number_out_of_range", f"an integer has more than {MAX_INTEGER_DIGITS} digits")
-    return int(digits)
+    if len(digits) <= MAX_INTEGER_DIGITS + 1:
+        value = int(digits)
+        if -_LARGEST < value < _LARGEST:
+            return value
+    raise JsonInvalid("number_out_of_range", f"the number {digits[:40]}… is out of range")
 
 
 def _constant(name: str) -> NoReturn:
