@@ -5,7 +5,7 @@ workspace. It says what it does as `ExecutorEvent` documents (`specs/executor-ev
 do, so that nobody finds out in the middle of a mission.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -91,11 +91,21 @@ class ProcessRunner(Protocol):
         env: Mapping[str, str],
         stdin: bytes = b"",
         timeout_seconds: float | None = None,
-    ) -> AsyncIterator[ProcessEvent]:
+        grace_seconds: float = 5.0,
+    ) -> AsyncGenerator[ProcessEvent, None]:
         """Run one process to its end; the last event is `ProcessExited`.
 
-        Leaving the iteration early kills the process group. Raises `FileNotFoundError` or `PermissionError`
-        when the program cannot be started.
+        Leaving the iteration early (`aclose`, best by `contextlib.aclosing`) ends the process: SIGTERM,
+        `grace_seconds`, SIGKILL; so does the time limit. Raises `OSError` (`FileNotFoundError`, `PermissionError`,
+        ...) when the program cannot be started and `DraganError(workspace_busy)` when another execution still
+        holds the workspace.
+        """
+        ...
+
+    async def kill(self, grace_seconds: float = 5.0) -> None:
+        """End the running process, if there is one, and return when nothing of it is left.
+
+        Whoever iterates `run` still gets the output so far and `ProcessExited`.
         """
         ...
 

@@ -1,0 +1,135 @@
+"""The steps of an automation mission: what is asked, what came out, and the log of each."""
+
+import re
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import Any, Self
+
+from dragancorp.executors.protocol import ProcessOutput
+
+LOG_EVENTS = 200  # lines of a step that are also said as events; all are in its log
+LOG_EVENT_CHARACTERS = 4000
+LOG_FILE_CHARACTERS = 32 * 1024 * 1024
+TAIL_LINES = 20
+_TAIL_CHARACTERS = 500
+_WORD_CHARACTERS = 300
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One command of the mission, with the contract's defaults filled in."""
+
+    number: int  # from 1
+    name: str
+    kind: str  # change, test or report
+    command: tuple[str, ...]
+    stdin: bytes
+    timeout_seconds: float | None
+    continue_on_failure: bool
+
+    @classmethod
+    def from_json(cls, number: int, step: Mapping[str, Any]) -> Self:
+        """The step in a document that its contract accepts."""
+        return cls(
+            number=number,
+            name=step.get("name") or f"{PurePosixPath(step['run'][0]).name or 'step'}-{number}",
+            kind=step.get("kind", "change"),
+            command=tuple(step["run"]),
+            stdin=step.get("stdin", "").encode(),
+            timeout_seconds=step.get("timeout_seconds"),
+            continue_on_failure=step.get("continue_on_failure", False),
+        )
+
+    @property
+    def tool(self) -> str:
+        """The tool's name, as constraints match it: the program without its folder."""
+        return tool_name(self.command[0])
+
+    @property
+    def log_name(self) -> str:
+        """The name of its log below the artifact folder."""
+        word = re.sub(r"[^A-Za-z0-9_-]+", "-", self.name).strip("-")[:40]
+        return f"logs/{self.number:02d}-{word or 'step'}.log"
+
+    @property
+    def words(self) -> list[str]:
+        """The command for people; long words are cut."""
+        return [word if len(word) <= _WORD_CHARACTERS else word[:_WORD_CHARACTERS] + "…" for word in self.command]
+
+
+def tool_name(program: str) -> str:
+    """The tool's name of a program: the part after the last slash, cut to what an event can hold."""
+    return (program.rpartition("/")[2] or program or "unnamed")[:200]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepResult:
+    """How a step ended; `exit_code` is None when it did not start, and `problem` says what went wrong."""
+
+    step: Step
+    exit_code: int | None
+    duration_seconds: float
+    problem: str | None
+    tail: tuple[str, ...]  # its last lines
+
+    @property
+    def ok(self) -> bool:
+        return self.problem is None
+
+    def as_json(self) -> dict[str, Any]:
+        """{name, kind, command, exit_code, duration_seconds, log} and, when it failed, problem."""
+        body: dict[str, Any] = {
+            "name": self.step.name,
+            "kind": self.step.kind,
+            "command": self.step.words,
+            "exit_code": self.exit_code,
+            "duration_seconds": round(self.duration_seconds, 3),
+            "log": self.step.log_name,
+        }
+        if self.problem is not None:
+            body["problem"] = self.problem
+        return body
+
+
+class StepLog:
+    """The log file of one step, bounded, with its last lines at hand. A context manager."""
+
+    def __init__(self, file: Path) -> None:
+        """Raises `OSError` when the file cannot be made."""
+        file.parent.mkdir(parents=True, exist_ok=True)
+        self._file = file.open("w", encoding="utf-8", errors="replace", newline="")
+        self._room = LOG_FILE_CHARACTERS
+        self._lines = 0
+        self._tail: deque[str] = deque(maxlen=TAIL_LINES)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    @property
+    def tail(self) -> tuple[str, ...]:
+        """The last lines, each cut."""
+        return tuple(self._tail)
+
+    def add(self, output: ProcessOutput) -> str | None:
+        """Write one piece; returns the text to say as an event, None when enough was said."""
+        text = output.text if output.partial else output.text + "\n"
+        if self._room > 0:
+            self._file.write(text[: self._room])
+            self._room -= len(text)
+            if self._room <= 0:
+                self._file.write("\n[the log ends here, the output went on]\n")
+        self._tail.append(output.text[:_TAIL_CHARACTERS])
+        self._lines += 1
+        if self._lines > LOG_EVENTS:
+            return None
+        if self._lines == LOG_EVENTS:
+            return "[more lines are in the step's log]"
+        return output.text[:LOG_EVENT_CHARACTERS]
