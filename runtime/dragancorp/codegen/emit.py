@@ -39,12 +39,12 @@ def generate(specs: Path, out: Path) -> list[Path]:
 
 def build(specs: Path, out: Path) -> None:
     """Make the package in an empty folder."""
-    sources = read(specs)
-    if not sources.specs:
-        raise SpecsInvalid([], f"there are no specs in {specs}")
     findings = lint(specs)
     if findings:
         raise SpecsInvalid(findings)
+    sources = read(specs)
+    if not sources.specs:
+        raise SpecsInvalid([], f"there are no specs in {specs}")
     write(out, emitted(sources))
     tidy(out)
 

@@ -156,9 +156,7 @@ class Document:
             public=source.get("security", self.source.get("security", [])) == [],
             served=source["x-dragan-status"] == "served",
             level=source["x-dragan-level"],
-            parameters=tuple(self._parameters(item, f"{place}")) + tuple(
-                self._parameters(source, f"{place}/{method}")
-            ),
+            parameters=tuple(self._parameters(item, f"{place}")) + tuple(self._parameters(source, f"{place}/{method}")),
             body=self._body(source, f"{place}/{method}"),
             statuses=tuple(sorted(int(status) for status in successes)),
             media_type=_media_type(successes),

@@ -59,8 +59,10 @@ def _registry() -> jsonschema_rs.Registry:
 
 @cache
 def _validator(reference: str) -> jsonschema_rs.Draft202012Validator:
+    # A path of the API holds braces, which a URI may not.
+    address = BASE + reference.replace("{", "%7B").replace("}", "%7D")
     return jsonschema_rs.Draft202012Validator(
-        {"$ref": BASE + reference}, validate_formats=True, registry=_registry(), offline=True
+        {"$ref": address}, validate_formats=True, registry=_registry(), offline=True
     )
 
 
@@ -119,6 +121,7 @@ def pointer(path: list[str | int]) -> str:
 def rule_id(location: str | None) -> str:
     """The rule's id for a place in a contract: `common/v1/schema.json#/$defs/id` is `common/v1#/$defs/id`."""
     place = (location or "").removeprefix(BASE)
+    place = place.replace("%7B", "{").replace("%7D", "}")
     return place.replace("/schema.json#", "#").replace("/openapi.json#", "#")
 
 

@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 
 import pytest
-from dragancorp_contracts.api.document import openapi_document
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from dragancorp.codegen import SpecsInvalid, check, generate
+from dragancorp_contracts.api.document import openapi_document
 
 from .conftest import ROOT, write, write_specs
 
