@@ -4,12 +4,14 @@ import importlib
 import json
 import math
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema import Draft202012Validator, FormatChecker, validators
+from jsonschema import ValidationError as JsonSchemaError
 from pydantic import ValidationError
 from referencing import Registry, Resource
 
@@ -45,28 +47,56 @@ def test_schema_judge_and_model_accept_a_valid_example_and_give_it_back(path: Pa
 
 
 @pytest.mark.parametrize("path", INVALID, ids=lambda path: f"{path.parts[-5]}-{path.stem}")
-def test_schema_judge_and_model_refuse_an_invalid_example_for_the_rule_it_names(path: Path):
+def test_schema_judge_and_model_agree_on_an_invalid_example(path: Path):
     name = path.parts[-5]
     example = strict_json.loads(path.read_bytes())
-    document = example["document"]
-    broken = [(one.pointer, one.rule) for one in judge.violations(name, document)]
+    document = expanded(example)
     if WRITTEN_RULE.match(example["breaks"]):  # a rule that no schema can say; all that schemas say is kept
-        assert broken == []
+        assert judge.violations(name, document) == []
         assert model_of(name).model_validate(document).as_document() == document
         return
-    assert (example["pointer"], example["breaks"]) in broken
+    assert (example["pointer"], example["breaks"]) in [
+        (one.pointer, one.rule) for one in judge.violations(name, document)
+    ]
     assert not judge.is_valid(name, document)
     assert not second_judge(name).is_valid(document)
     with pytest.raises(ValidationError):
         model_of(name).model_validate(document)
 
 
+def expanded(example: dict[str, Any]) -> Any:
+    """An example's document; what would be long to write out is given as a `repeat` of one unit."""
+    document = example["document"]
+    if "repeat" in example:
+        *way, last = example["repeat"]["pointer"].split("/")[1:]
+        place = document
+        for part in way:
+            place = place[int(part)] if isinstance(place, list) else place[part]
+        key = int(last) if isinstance(place, list) else last
+        unit, times = example["repeat"]["unit"], example["repeat"]["times"]
+        if isinstance(place[key], str):
+            place[key] = unit * times
+        else:
+            text = json.dumps(unit)
+            place[key] = [json.loads(text.replace("{n}", str(number))) for number in range(times)]
+    return document
+
+
 @cache
-def second_judge(name: str) -> Draft202012Validator:
+def second_judge(name: str) -> Any:
     """Another validator, so that one library's mistake is not the contract."""
     documents = [resources.read_document(one) for one in SPECS]
     registry: Registry[Any] = Registry().with_resources((one["$id"], Resource.from_contents(one)) for one in documents)
-    return Draft202012Validator(resources.read_document(name), registry=registry, format_checker=FormatChecker())
+    return SecondJudge(resources.read_document(name), registry=registry, format_checker=FormatChecker())
+
+
+def ecma_pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator[JsonSchemaError]:
+    """`pattern` as JSON Schema means it: `$` is the end of the text; Python's stands before a last newline too."""
+    if isinstance(instance, str) and not re.search(re.sub(r"\$(?=$|[|)])", r"\\Z", pattern), instance):
+        yield JsonSchemaError(f"{instance!r} does not match {pattern!r}")
+
+
+SecondJudge = validators.extend(Draft202012Validator, {"pattern": ecma_pattern})
 
 
 @pytest.fixture
