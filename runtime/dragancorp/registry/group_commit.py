@@ -1,0 +1,185 @@
+"""Group commit: one writer thread gathers waiting operations into a transaction, a savepoint each.
+
+One durable commit (an fsync) then pays for up to `BATCH` operations, and a caller hears back only after it. The
+thread ends when `stop` has been called and everything accepted before it is done. Should it die all the same, every
+waiting and later caller gets `storage_failed` instead of silence.
+"""
+
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from dragancorp.clock import Clock
+from dragancorp.errors import DraganError, ErrorCode
+from dragancorp.registry.operations import Operation
+from dragancorp.registry.perform import perform
+from dragancorp.registry.port import Scheduler
+from dragancorp.registry.signals import Signals
+from dragancorp.registry.transaction import Transaction
+
+BATCH = 64  # operations a transaction
+BUSY_RETRY_SECONDS = 30.0  # how long a batch waits for a foreign lock before its callers are told
+
+log = structlog.get_logger("dragancorp.registry")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One operation and where its answer goes."""
+
+    operation: Operation[Any]
+    answer: "Future[Any]"
+
+
+class GroupCommitWriter:
+    """The only writer of an SQLite file."""
+
+    def __init__(self, engine: Engine, clock: Clock, scheduler: Scheduler, signals: Signals) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._scheduler = scheduler
+        self._signals = signals
+        self._queue: queue.SimpleQueue[Asked | None] = queue.SimpleQueue()
+        self._accepting = True
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="registry-writer", daemon=True)
+        self.commits = 0  # durable commits so far; benchmarks read it
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def submit(self, operation: Operation[Any]) -> "Future[Any]":
+        """Queue an operation. Raises `shutting_down` after `stop`, `storage_failed` once the thread has died."""
+        answer: Future[Any] = Future()
+        with self._lock:
+            if not self._accepting:
+                raise DraganError(ErrorCode.SHUTTING_DOWN, "the registry is closing")
+            if not self._thread.is_alive():
+                raise DraganError(ErrorCode.STORAGE_FAILED, "the registry's writer has died; see the log")
+            self._queue.put(Asked(operation, answer))
+        return answer
+
+    def stop(self) -> None:
+        """Do what was accepted, then end the thread and wait for it."""
+        with self._lock:
+            self._accepting = False
+            self._queue.put(None)
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        waiting: list[Asked] = []
+        try:
+            with self._engine.connect() as connection:
+                going = True
+                while going:
+                    waiting, going = self._gather()
+                    if waiting:
+                        self._commit_together(connection, waiting)
+        except BaseException as error:
+            log.exception("the registry's writer died", action="registry.writer_died")
+            self._fail(waiting, error)
+            self._fail(self._drain(), error)
+            raise
+
+    def _gather(self) -> tuple[list[Asked], bool]:
+        """Wait for the first operation, then take what else is waiting. False: this is the last batch."""
+        batch: list[Asked] = []
+        first = self._queue.get()
+        if first is None:
+            return batch, False
+        batch.append(first)
+        while len(batch) < BATCH:
+            try:
+                following = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if following is None:
+                return batch, False
+            batch.append(following)
+        return batch, True
+
+    def _commit_together(self, connection: Connection, batch: list[Asked]) -> None:
+        settled: list[Callable[[], None]] = []
+        topics: set[str] = set()
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            for asked in batch:
+                if asked.answer.set_running_or_notify_cancel():
+                    settled.append(self._attempt(connection, asked, topics))
+            connection.exec_driver_sql("COMMIT")
+            self.commits += 1
+        except Exception as error:
+            _roll_back(connection)
+            failure = storage_error(error)
+            log.warning("a batch was not stored", action="registry.batch_failed", error=str(error), size=len(batch))
+            for asked in batch:
+                if not asked.answer.done() and not asked.answer.cancelled():
+                    if not asked.answer.running():
+                        asked.answer.set_running_or_notify_cancel()
+                    asked.answer.set_exception(failure)
+            return
+        for settle in settled:
+            settle()
+        self._signals.publish(topics)
+
+    def _attempt(self, connection: Connection, asked: Asked, topics: set[str]) -> Callable[[], None]:
+        """Do one operation in a savepoint; answers what to do after the commit."""
+        connection.exec_driver_sql("SAVEPOINT operation")
+        tx = Transaction(connection, self._clock.wall(), self._scheduler)
+        try:
+            result = perform(tx, asked.operation)
+        except DBAPIError as error:
+            if not isinstance(error, IntegrityError):
+                raise  # the medium, not the operation: the whole batch is undone and told
+            refusal: Exception = storage_error(error)
+        except Exception as error:
+            refusal = error
+        else:
+            connection.exec_driver_sql("RELEASE operation")
+            topics |= tx.topics
+            return lambda: asked.answer.set_result(result)
+        connection.exec_driver_sql("ROLLBACK TO operation")
+        connection.exec_driver_sql("RELEASE operation")
+        return lambda: asked.answer.set_exception(refusal)
+
+    def _drain(self) -> list[Asked]:
+        left: list[Asked] = []
+        while True:
+            try:
+                asked = self._queue.get_nowait()
+            except queue.Empty:
+                return left
+            if asked is not None:
+                left.append(asked)
+
+    @staticmethod
+    def _fail(batch: list[Asked], error: BaseException) -> None:
+        for asked in batch:
+            if not asked.answer.done():
+                asked.answer.set_exception(storage_error(error))
+
+
+def storage_error(error: BaseException) -> DraganError:
+    """What a caller is told when the medium fails: busy (somebody else writes) or failed."""
+    cause = getattr(error, "orig", error)
+    if isinstance(cause, sqlite3.OperationalError) and ("locked" in str(cause) or "busy" in str(cause)):
+        return DraganError(ErrorCode.STORAGE_BUSY, "another process holds the database's write lock")
+    return DraganError(ErrorCode.STORAGE_FAILED, str(cause))
+
+
+def _roll_back(connection: Connection) -> None:
+    try:
+        connection.exec_driver_sql("ROLLBACK")
+    except DBAPIError as error:
+        # SQLite has rolled back by itself (disk full, I/O error): nothing of the batch is stored either way.
+        log.debug("nothing left to roll back", action="registry.rollback", error=str(error))

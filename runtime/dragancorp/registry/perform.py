@@ -1,0 +1,40 @@
+"""From an operation to the code that does it: one place, used by every adapter."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from dragancorp.registry import mission_writes, session_writes
+from dragancorp.registry.operations import (
+    ClaimMissions,
+    ConfigureLane,
+    CountTurns,
+    DispatchMission,
+    Operation,
+    RenewHold,
+    RenewLease,
+    StepAndClaim,
+    StepMission,
+    StepSession,
+)
+from dragancorp.registry.transaction import Transaction
+
+AnswerT = TypeVar("AnswerT")
+
+WRITES: Mapping[type[Operation[Any]], Callable[[Transaction, Any], Any]] = {
+    ConfigureLane: session_writes.configure,
+    DispatchMission: mission_writes.dispatch,
+    StepMission: mission_writes.step,
+    ClaimMissions: mission_writes.claim,
+    StepAndClaim: mission_writes.step_and_claim,
+    StepSession: session_writes.step_session,
+    RenewLease: session_writes.renew,
+    RenewHold: mission_writes.renew_hold,
+    CountTurns: session_writes.count_turns,
+}
+
+
+def perform(tx: Transaction, operation: Operation[AnswerT]) -> AnswerT:
+    """Do `operation` in the open transaction, counts included."""
+    answer: AnswerT = WRITES[type(operation)](tx, operation)
+    tx.flush_counts()
+    return answer

@@ -1,0 +1,183 @@
+"""Answers to queries, from one read connection."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from sqlalchemy import and_, func, or_, select
+from sqlalchemy.engine import Connection
+
+from dragancorp.jsonio import loads
+from dragancorp.lifecycle.facts import LanePolicy
+from dragancorp.lifecycle.rows import MissionRow
+from dragancorp.registry import queries
+from dragancorp.registry.operations import Stored
+from dragancorp.registry.queries import Query
+from dragancorp.registry.rows import SESSION_COLUMNS, STORED_COLUMNS, session_from, stored_from
+from dragancorp.registry.tables import ARTIFACTS, COUNTERS, MISSION_EVENTS, MISSIONS, OUTBOX, SESSION_EVENTS, SESSIONS
+from dragancorp.registry.transaction import UNFINISHED
+from dragancorp_contracts.lifecycle import Holder, MissionState
+
+AnswerT = TypeVar("AnswerT")
+
+
+def _get_mission(connection: Connection, query: queries.GetMission) -> Stored | None:
+    record = connection.execute(select(*STORED_COLUMNS).where(MISSIONS.c.mission_id == query.mission_id)).first()
+    return None if record is None else stored_from(record)
+
+
+def _list_missions(connection: Connection, query: queries.ListMissions) -> queries.Page:
+    missions = MISSIONS.c
+    statement = select(*STORED_COLUMNS).order_by(missions.position.desc()).limit(query.limit + 1)
+    if query.vp_ids is not None:
+        statement = statement.where(missions.vp_id.in_(sorted(query.vp_ids)))
+    if query.state is not None:
+        statement = statement.where(missions.state == query.state)
+    if query.parked is not None:
+        statement = statement.where(missions.parked.is_(query.parked))
+    if query.before is not None:
+        statement = statement.where(missions.position < query.before)
+    found = [stored_from(record) for record in connection.execute(statement).all()]
+    page = found[: query.limit]
+    more = len(found) > query.limit
+    return queries.Page(missions=tuple(page), next_position=page[-1].position if more else None)
+
+
+def _read_ledger(connection: Connection, query: queries.ReadLedger) -> queries.LedgerPart | None:
+    stored = _get_mission(connection, queries.GetMission(mission_id=query.mission_id))
+    if stored is None:
+        return None
+    documents = connection.execute(
+        select(MISSION_EVENTS.c.document)
+        .where(MISSION_EVENTS.c.mission_id == query.mission_id, MISSION_EVENTS.c.sequence > query.after)
+        .order_by(MISSION_EVENTS.c.sequence)
+        .limit(query.limit)
+    ).scalars()
+    return queries.LedgerPart(
+        events=tuple(loads(document) for document in documents),
+        last_sequence=stored.row.last_sequence,
+        terminal=stored.row.terminal,
+    )
+
+
+def _read_session_ledger(connection: Connection, query: queries.ReadSessionLedger) -> tuple[Mapping[str, Any], ...]:
+    documents = connection.execute(
+        select(SESSION_EVENTS.c.document)
+        .where(SESSION_EVENTS.c.vp_id == query.vp_id, SESSION_EVENTS.c.sequence > query.after)
+        .order_by(SESSION_EVENTS.c.sequence)
+        .limit(query.limit)
+    ).scalars()
+    return tuple(loads(document) for document in documents)
+
+
+def _lane_records(connection: Connection, *conditions: Any) -> tuple[queries.LaneRecord, ...]:
+    records = connection.execute(select(*SESSION_COLUMNS).where(*conditions).order_by(SESSIONS.c.vp_id)).all()
+    unfinished = [state.value for state in UNFINISHED]
+    lanes = []
+    for row, policy in map(session_from, records):
+        counts = connection.execute(
+            select(COUNTERS.c.name, COUNTERS.c.value).where(
+                COUNTERS.c.vp_id == row.vp_id, COUNTERS.c.kind == "mission_state", COUNTERS.c.name.in_(unfinished)
+            )
+        ).all()
+        lanes.append(
+            queries.LaneRecord(row=row, policy=policy, unfinished={count.name: count.value for count in counts})
+        )
+    return tuple(lanes)
+
+
+def _get_lane(connection: Connection, query: queries.GetLane) -> queries.LaneRecord | None:
+    found = _lane_records(connection, SESSIONS.c.vp_id == query.vp_id)
+    return found[0] if found else None
+
+
+def _list_lanes(connection: Connection, query: queries.ListLanes) -> tuple[queries.LaneRecord, ...]:
+    return _lane_records(connection)
+
+
+def _list_overdue(connection: Connection, query: queries.ListOverdue) -> tuple[queries.Overdue, ...]:
+    missions, now = MISSIONS.c, query.now
+    ended = and_(missions.ends_at.is_not(None), missions.ends_at <= now)
+    held_out = and_(missions.hold_expires_at.is_not(None), missions.hold_expires_at <= now)
+    undecided = and_(missions.approval_expires_at.is_not(None), missions.approval_expires_at <= now)
+    cancelling = missions.cancel_requested_at.is_not(None)
+    # One statement a state, so that each uses the partial index of that state.
+    conditions = (
+        and_(missions.state == MissionState.QUEUED, ended),
+        missions.state == MissionState.RUNNING,
+        and_(missions.state == MissionState.BLOCKED, or_(ended, held_out, undecided, cancelling)),
+    )
+    rows: list[MissionRow] = []
+    for condition in conditions:
+        records = connection.execute(select(*STORED_COLUMNS).where(condition).limit(query.limit)).all()
+        rows += [stored_from(record).row for record in records]
+    policies = {row.vp_id: policy for row, policy in map(session_from, connection.execute(select(*SESSION_COLUMNS)))}
+    return tuple(
+        queries.Overdue(row=row, policy=policies.get(row.vp_id) or LanePolicy(vp_id=row.vp_id)) for row in rows
+    )
+
+
+def _list_held(connection: Connection, query: queries.ListHeld) -> tuple[MissionRow, ...]:
+    records = connection.execute(
+        select(*STORED_COLUMNS).where(MISSIONS.c.vp_id == query.vp_id, MISSIONS.c.holder == Holder.LANE)
+    ).all()
+    return tuple(stored_from(record).row for record in records)
+
+
+def _count_undelivered(connection: Connection, query: queries.CountUndelivered) -> int:
+    return int(
+        connection.execute(
+            select(func.count())
+            .select_from(OUTBOX)
+            .where(OUTBOX.c.mission_id == query.mission_id, OUTBOX.c.status == "undelivered")
+        ).scalar_one()
+    )
+
+
+def _read_snapshot(connection: Connection, query: queries.ReadSnapshot) -> queries.SnapshotParts:
+    counters: dict[str, dict[str, int]] = {}
+    for record in connection.execute(
+        select(COUNTERS.c.kind, COUNTERS.c.name, COUNTERS.c.value).where(COUNTERS.c.vp_id == query.vp_id)
+    ):
+        counters.setdefault(record.kind, {})[record.name] = record.value
+    page = _list_missions(connection, queries.ListMissions(vp_ids=frozenset({query.vp_id}), limit=query.mission_limit))
+    documents = connection.execute(
+        select(MISSION_EVENTS.c.document)
+        .where(MISSION_EVENTS.c.vp_id == query.vp_id)
+        .order_by(MISSION_EVENTS.c.position.desc())
+        .limit(query.event_limit)
+    ).scalars()
+    return queries.SnapshotParts(
+        lane=_get_lane(connection, queries.GetLane(vp_id=query.vp_id)),
+        counters=counters,
+        missions=page.missions,
+        events=tuple(loads(document) for document in documents),
+    )
+
+
+def _list_artifacts(connection: Connection, query: queries.ListArtifacts) -> tuple[Mapping[str, Any], ...]:
+    return tuple(
+        connection.execute(
+            select(ARTIFACTS.c.document).where(ARTIFACTS.c.mission_id == query.mission_id).order_by(ARTIFACTS.c.name)
+        ).scalars()
+    )
+
+
+READS: Mapping[type[Query[Any]], Callable[[Connection, Any], Any]] = {
+    queries.GetMission: _get_mission,
+    queries.ListMissions: _list_missions,
+    queries.ReadLedger: _read_ledger,
+    queries.ReadSessionLedger: _read_session_ledger,
+    queries.GetLane: _get_lane,
+    queries.ListLanes: _list_lanes,
+    queries.ListOverdue: _list_overdue,
+    queries.ListHeld: _list_held,
+    queries.CountUndelivered: _count_undelivered,
+    queries.ReadSnapshot: _read_snapshot,
+    queries.ListArtifacts: _list_artifacts,
+}
+
+
+def answer(connection: Connection, query: Query[AnswerT]) -> AnswerT:
+    """Answer `query` from this connection."""
+    result: AnswerT = READS[type(query)](connection, query)
+    return result

@@ -1,0 +1,124 @@
+"""The writer's statements, built once: building an expression costs more than running it."""
+
+from functools import cache
+
+from sqlalchemy import Update, bindparam, func, insert, or_, select, update
+
+from dragancorp.registry.rows import SESSION_COLUMNS, STORED_COLUMNS
+from dragancorp.registry.tables import (
+    ARTIFACTS,
+    COUNTERS,
+    MISSION_EVENTS,
+    MISSIONS,
+    OUTBOX,
+    RECEIPTS,
+    SESSION_EVENTS,
+    SESSIONS,
+    TURN_MINUTES,
+)
+from dragancorp_contracts.lifecycle import EventType, Holder, MissionState
+
+_m, _s, _e = MISSIONS.c, SESSIONS.c, MISSION_EVENTS.c
+
+MISSION_BY_ID = select(*STORED_COLUMNS).where(_m.mission_id == bindparam("mission_id"))
+MISSION_BY_KEY = select(*STORED_COLUMNS).where(
+    _m.source_instance_id == bindparam("source"), _m.idempotency_key == bindparam("key")
+)
+MISSION_ID_TAKEN = select(_m.position).where(_m.mission_id == bindparam("mission_id"))
+CHILDREN = select(*STORED_COLUMNS).where(_m.parent_mission_id == bindparam("mission_id"))
+HELD_BY_LANE = (
+    select(_m.mission_id, _m.attempt, _m.state, _m.cancel_requested_at)
+    .where(_m.vp_id == bindparam("vp_id"), _m.holder == Holder.LANE)
+    .order_by(_m.position)
+)
+CANDIDATES = (
+    select(*STORED_COLUMNS)
+    .where(
+        _m.vp_id == bindparam("vp_id"),
+        _m.state == MissionState.QUEUED,
+        or_(_m.not_before.is_(None), _m.not_before <= bindparam("now")),
+        or_(_m.window_start_at.is_(None), _m.window_start_at <= bindparam("now")),
+        or_(_m.ends_at.is_(None), _m.ends_at > bindparam("now")),
+    )
+    .order_by(_m.claim_key, _m.position)
+    .limit(bindparam("how_many"))
+)
+CLAIMS_SINCE = (
+    select(func.count())
+    .select_from(MISSION_EVENTS)
+    .where(_e.vp_id == bindparam("vp_id"), _e.type == EventType.MISSION_ACCEPTED, _e.emitted_at > bindparam("since"))
+)
+INSERT_MISSION = insert(MISSIONS)
+INSERT_MISSION_EVENT = insert(MISSION_EVENTS)
+EVENT_BY_KEY = select(_e.document, _e.report_digest).where(
+    _e.mission_id == bindparam("mission_id"), _e.idempotency_key == bindparam("key")
+)
+INSERT_OUTBOX = insert(OUTBOX)
+RENEW_HOLD = (
+    update(MISSIONS)
+    .where(_m.mission_id == bindparam("of_mission"), _m.attempt == bindparam("of_attempt"))
+    .values(hold_expires_at=bindparam("until"))
+)
+
+SESSION_BY_ID = select(*SESSION_COLUMNS).where(_s.vp_id == bindparam("vp_id"))
+INSERT_SESSION = insert(SESSIONS)
+INSERT_SESSION_EVENT = insert(SESSION_EVENTS)
+UPDATE_POLICY = update(SESSIONS).where(_s.vp_id == bindparam("of_lane")).values(policy=bindparam("new_policy"))
+
+ARTIFACTS_OF = (
+    select(ARTIFACTS.c.document).where(ARTIFACTS.c.mission_id == bindparam("mission_id")).order_by(ARTIFACTS.c.name)
+)
+INSERT_ARTIFACT = insert(ARTIFACTS)
+UPDATE_ARTIFACT = (
+    update(ARTIFACTS)
+    .where(ARTIFACTS.c.mission_id == bindparam("of_mission"), ARTIFACTS.c.name == bindparam("of_name"))
+    .values(attempt=bindparam("new_attempt"), document=bindparam("new_document"))
+)
+RECEIPT_OF = select(RECEIPTS.c.attempt).where(RECEIPTS.c.mission_id == bindparam("mission_id"))
+INSERT_RECEIPT = insert(RECEIPTS)
+UPDATE_RECEIPT = (
+    update(RECEIPTS)
+    .where(RECEIPTS.c.mission_id == bindparam("of_mission"))
+    .values(attempt=bindparam("new_attempt"), document=bindparam("new_document"))
+)
+
+_counter = (
+    COUNTERS.c.vp_id == bindparam("of_lane"),
+    COUNTERS.c.kind == bindparam("of_kind"),
+    COUNTERS.c.name == bindparam("of_name"),
+)
+COUNTER_VALUE = select(COUNTERS.c.value).where(*_counter)
+ADD_TO_COUNTER = update(COUNTERS).where(*_counter).values(value=COUNTERS.c.value + bindparam("by"))
+INSERT_COUNTER = insert(COUNTERS)
+ADD_TO_MINUTE = (
+    update(TURN_MINUTES)
+    .where(
+        TURN_MINUTES.c.vp_id == bindparam("of_lane"),
+        TURN_MINUTES.c.reason == bindparam("of_reason"),
+        TURN_MINUTES.c.minute == bindparam("of_minute"),
+    )
+    .values(count=TURN_MINUTES.c["count"] + bindparam("by"))
+)
+INSERT_MINUTE = insert(TURN_MINUTES)
+
+
+@cache
+def update_mission(columns: tuple[str, ...]) -> Update:
+    """Set these columns (as `new_<column>`), conditional on the row being as it was read (`was_<column>`)."""
+    read = ("mission_id", "attempt", "state", "holder", "lease_epoch", "last_sequence")
+    return (
+        update(MISSIONS)
+        .where(*(_m[name] == bindparam(f"was_{name}", type_=_m[name].type) for name in read))
+        .values({name: bindparam(f"new_{name}", type_=_m[name].type) for name in columns})
+    )
+
+
+@cache
+def update_session(columns: tuple[str, ...]) -> Update:
+    """Set these columns (as `new_<column>`), conditional on the row being as it was read (`was_<column>`)."""
+    read = ("vp_id", "status", "lease_epoch", "beat", "last_sequence")
+    return (
+        update(SESSIONS)
+        .where(*(_s[name] == bindparam(f"was_{name}", type_=_s[name].type) for name in read))
+        .values({name: bindparam(f"new_{name}", type_=_s[name].type) for name in columns})
+    )

@@ -1,0 +1,200 @@
+"""One transaction on the registry: rows in, rows, ledger entries, callbacks and counts out.
+
+Nothing here decides; what a `Change` says is written, conditional on the row being as it was read.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.engine import Connection, Row
+
+from dragancorp.errors import DraganError, ErrorCode
+from dragancorp.jsonio import canonical
+from dragancorp.lifecycle.change import Change, Refusal
+from dragancorp.lifecycle.facts import LanePolicy
+from dragancorp.lifecycle.rows import MissionRow, SessionRow
+from dragancorp.registry import statements
+from dragancorp.registry.operations import Stored
+from dragancorp.registry.port import Scheduler, lane_topic, mission_topic
+from dragancorp.registry.rows import MISSION_FIELDS, SESSION_FIELDS, claim_key, ends_at, session_from, stored_from
+from dragancorp_contracts.lifecycle import MissionState
+
+
+def report_digest(trigger: str, content: Mapping[str, Any]) -> str:
+    """What makes a repeated report the same report."""
+    return hashlib.sha256(canonical({"trigger": trigger, "content": dict(content)}).encode()).hexdigest()
+
+
+class Transaction:
+    """An open transaction. `topics` collects what subscribers must hear of after the commit."""
+
+    def __init__(self, connection: Connection, now: datetime, scheduler: Scheduler) -> None:
+        self.connection = connection
+        self.now = now
+        self.scheduler = scheduler
+        self.topics: set[str] = set()
+        self._counts: Counter[tuple[str, str, str]] = Counter()
+
+    # -- reading
+
+    def mission(self, mission_id: str) -> Stored:
+        """The mission. Raises `mission_unknown`."""
+        record = self.connection.execute(statements.MISSION_BY_ID, {"mission_id": mission_id}).first()
+        if record is None:
+            raise DraganError(ErrorCode.MISSION_UNKNOWN, f"there is no mission {mission_id!r}")
+        return stored_from(record)
+
+    def session(self, vp_id: str) -> tuple[SessionRow, LanePolicy]:
+        """The lane session and its policy. Raises `lane_unknown`."""
+        record = self.connection.execute(statements.SESSION_BY_ID, {"vp_id": vp_id}).first()
+        if record is None:
+            raise DraganError(ErrorCode.LANE_UNKNOWN, f"there is no lane {vp_id!r}")
+        return session_from(record)
+
+    def held_by(self, vp_id: str) -> Sequence[Row[Any, Any, Any, Any]]:
+        """The missions a lane holds: mission_id, attempt, state, cancel_requested_at, oldest first."""
+        return self.connection.execute(statements.HELD_BY_LANE, {"vp_id": vp_id}).all()
+
+    def counted(self, vp_id: str, kind: str, name: str) -> int:
+        """A count kept by the writer, with what this transaction has added so far."""
+        key = {"of_lane": vp_id, "of_kind": kind, "of_name": name}
+        value = self.connection.execute(statements.COUNTER_VALUE, key).scalar()
+        return (value or 0) + self._counts[(vp_id, kind, name)]
+
+    # -- writing
+
+    def insert_mission(self, change: Change[MissionRow], document: str, assigned: Mapping[str, Any]) -> int:
+        """Store a new mission with its first ledger entry; answers its position."""
+        row = change.row
+        values = {name: getattr(row, name) for name in MISSION_FIELDS}
+        values |= {"document": document, "assigned": assigned, "claim_key": claim_key(row), "ends_at": ends_at(row)}
+        result = self.connection.execute(statements.INSERT_MISSION, values)
+        self.count(row.vp_id, "mission_state", row.state.value)
+        self._append(change)
+        position = result.inserted_primary_key
+        if position is None:
+            raise DraganError(ErrorCode.STORAGE_FAILED, "the database gave the mission no position")
+        return int(position[0])
+
+    def save_mission(self, before: MissionRow, change: Change[MissionRow], *, digest: str | None = None) -> None:
+        """Store a step, conditional on the row being as it was read; otherwise `stale_epoch`."""
+        after = change.row
+        changed = tuple(name for name in MISSION_FIELDS if getattr(after, name) != getattr(before, name))
+        if changed:
+            values = {f"new_{name}": getattr(after, name) for name in changed} | {
+                "was_mission_id": before.mission_id,
+                "was_attempt": before.attempt,
+                "was_state": before.state,
+                "was_holder": before.holder,
+                "was_lease_epoch": before.lease_epoch,
+                "was_last_sequence": before.last_sequence,
+            }
+            if self.connection.execute(statements.update_mission(changed), values).rowcount != 1:
+                raise DraganError(ErrorCode.STALE_EPOCH, f"the mission {before.mission_id!r} moved meanwhile")
+        if after.state is not before.state:
+            self.count(after.vp_id, "mission_state", before.state.value, -1)
+            self.count(after.vp_id, "mission_state", after.state.value)
+        self._append(change, digest)
+
+    def _append(self, change: Change[MissionRow], digest: str | None = None) -> None:
+        row = change.row
+        for event in change.events:
+            self.connection.execute(
+                statements.INSERT_MISSION_EVENT,
+                {
+                    "mission_id": row.mission_id,
+                    "vp_id": row.vp_id,
+                    "sequence": event["sequence"],
+                    "type": event["type"],
+                    "emitted_at": self.now,
+                    "idempotency_key": event.get("idempotency_key"),
+                    "report_digest": digest,
+                    "document": canonical(event),
+                },
+            )
+            self.count(row.vp_id, "mission_event", event["type"])
+            if event.get("reason_code") == "lease_lost" or event.get("cause") == "lease_lost":
+                self.count(row.vp_id, "orphan_signal", "missions")
+        for entry in change.outbox:
+            self.connection.execute(
+                statements.INSERT_OUTBOX,
+                {
+                    "status": "undelivered",
+                    "attempts": 0,
+                    "mission_id": entry.mission_id,
+                    "endpoint": entry.endpoint,
+                    "sequence": entry.sequence,
+                    "next_attempt_at": self.now,
+                    "body": canonical(entry.body),
+                    "created_at": self.now,
+                },
+            )
+        self.topics |= {mission_topic(row.mission_id), lane_topic(row.vp_id)}
+
+    def insert_session(self, change: Change[SessionRow], policy: Mapping[str, Any]) -> None:
+        """Store a new lane session with its first ledger entry."""
+        values = {name: getattr(change.row, name) for name in SESSION_FIELDS}
+        self.connection.execute(statements.INSERT_SESSION, {**values, "policy": policy})
+        self._append_session(change)
+
+    def save_session(self, before: SessionRow, change: Change[SessionRow]) -> None:
+        """Store a step, conditional on the row being as it was read; otherwise `stale_epoch`."""
+        after = change.row
+        changed = tuple(name for name in SESSION_FIELDS if getattr(after, name) != getattr(before, name))
+        if changed:
+            values = {f"new_{name}": getattr(after, name) for name in changed} | {
+                "was_vp_id": before.vp_id,
+                "was_status": before.status,
+                "was_lease_epoch": before.lease_epoch,
+                "was_beat": before.beat,
+                "was_last_sequence": before.last_sequence,
+            }
+            if self.connection.execute(statements.update_session(changed), values).rowcount != 1:
+                raise DraganError(ErrorCode.STALE_EPOCH, f"the lane {before.vp_id!r} moved meanwhile")
+        self._append_session(change)
+
+    def _append_session(self, change: Change[SessionRow]) -> None:
+        row = change.row
+        for event in change.events:
+            self.connection.execute(
+                statements.INSERT_SESSION_EVENT,
+                {
+                    "vp_id": row.vp_id,
+                    "sequence": event["sequence"],
+                    "type": event["type"],
+                    "emitted_at": self.now,
+                    "document": canonical(event),
+                },
+            )
+            self.count(row.vp_id, "session_event", event["type"])
+        self.topics.add(lane_topic(row.vp_id))
+
+    # -- counting
+
+    def count(self, vp_id: str, kind: str, name: str, by: int = 1) -> None:
+        """Add to a count; written by `flush_counts`."""
+        self._counts[(vp_id, kind, name)] += by
+
+    def flush_counts(self) -> None:
+        """Write the counts gathered since the last flush."""
+        for (vp_id, kind, name), by in self._counts.items():
+            if by == 0:
+                continue
+            key = {"of_lane": vp_id, "of_kind": kind, "of_name": name, "by": by}
+            if self.connection.execute(statements.ADD_TO_COUNTER, key).rowcount == 0:
+                row = {"vp_id": vp_id, "kind": kind, "name": name, "value": by}
+                self.connection.execute(statements.INSERT_COUNTER, row)
+        self._counts.clear()
+
+
+def required(decision: Change[Any] | Refusal) -> Change[Any]:
+    """The change, or the refusal raised as the error it names."""
+    if isinstance(decision, Refusal):
+        raise DraganError(decision.code, decision.detail, facts=decision.facts)
+    return decision
+
+
+UNFINISHED = (MissionState.QUEUED, MissionState.RUNNING, MissionState.BLOCKED)
