@@ -121,7 +121,7 @@ class AutomationRun:
         yield finished
 
     def _problem(self, step: Step, exited: ProcessExited | None) -> str | None:
-        if self._cancelled or exited is None:
+        if exited is None or (self._cancelled and exited.exit_code != 0):
             return "was cancelled"
         if exited.timed_out:
             return f"was stopped after its time limit of {step.timeout_seconds:g} s"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import dragancorp
 from dragancorp.executors.protocol import ProcessEvent, ProcessExited, ProcessOutput, ProcessStarted
 from dragancorp.lanes.guarded import Guard
 
@@ -149,3 +150,12 @@ async def test_two_runs_at_once_go_one_after_the_other(guard: Guard, environment
     code = "import time; print(time.time()); time.sleep(0.3); print(time.time())"
     first, second = await asyncio.gather(run_python(guard, code, environment), run_python(guard, code, environment))
     assert max(map(float, texts(first))) < min(map(float, texts(second)))
+
+
+async def test_the_guard_imports_nothing_but_the_standard_library(guard: Guard) -> None:
+    code = "import sys, dragancorp.lanes.guard; print(sorted({name.partition('.')[0] for name in sys.modules}))"
+    root = str(Path(str(dragancorp.__file__)).parent.parent)
+    command = [sys.executable, "-S", "-c", code]
+    events = [event async for event in guard.run(command, cwd=Path("/"), env={"PYTHONPATH": root})]
+    imported = set(ast.literal_eval(texts(events)[0]))
+    assert imported - sys.stdlib_module_names - {"__main__"} == {"dragancorp"}
