@@ -14,7 +14,7 @@ from .service import OpsService
 
 __all__ = ["build_handlers"]
 
-_OTHERS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_OTHERS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD")
 
 
 def build_handlers(service: OpsService, authenticate: Authenticate) -> list[HTTPRouteHandler]:

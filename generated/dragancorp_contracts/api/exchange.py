@@ -206,6 +206,8 @@ def respond(operation: Operation, answer: Answer | EventStream) -> Response[Any]
         return Stream(_encoded(answer), media_type="text/event-stream", status_code=200, headers=headers)
     if answer.status not in operation.statuses:
         raise ValueError(f"{operation.id} answered {answer.status}; declared are {operation.statuses}")
+    if answer.status == 204:
+        return Response(None, status_code=204, headers=dict(answer.headers))
     if isinstance(answer.body, str) and operation.media_type != "application/json":
         content = answer.body.encode()
     else:

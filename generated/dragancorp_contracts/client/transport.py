@@ -117,7 +117,12 @@ class Transport:
         attempts = self._attempts if _repeatable(operation, plain) else 1
         try:
             async for attempt in stamina.retry_context(
-                on=_TryAgain, attempts=attempts, timeout=None, wait_initial=0.1, wait_max=LONGEST_PAUSE_SECONDS
+                on=_TryAgain,
+                attempts=attempts,
+                timeout=None,
+                wait_initial=0.1,
+                wait_max=LONGEST_PAUSE_SECONDS,
+                wait_jitter=0.2,
             ):
                 with attempt:
                     return await self._once(request, operation)

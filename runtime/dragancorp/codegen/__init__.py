@@ -1,7 +1,7 @@
 """From `specs/` to `dragancorp_contracts`: everything generated comes out of here, and nothing else writes there."""
 
 from dragancorp.codegen.drift import check
-from dragancorp.codegen.emit import generate
+from dragancorp.codegen.emit import ToolsMissing, generate
 from dragancorp.codegen.lint import Finding, SpecsInvalid, lint
 
-__all__ = ["Finding", "SpecsInvalid", "check", "generate", "lint"]
+__all__ = ["Finding", "SpecsInvalid", "ToolsMissing", "check", "generate", "lint"]

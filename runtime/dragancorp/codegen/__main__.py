@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from dragancorp.codegen import SpecsInvalid, check, generate
+from dragancorp.codegen import SpecsInvalid, ToolsMissing, check, generate
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"{len(written)} files in {chosen.out}", file=sys.stderr)
             return 0
         differences = check(chosen.specs, chosen.out)
-    except SpecsInvalid as error:
+    except (SpecsInvalid, ToolsMissing, FileExistsError) as error:
         print(error, file=sys.stderr)
         return 3
     for difference in differences:

@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 from dragancorp.codegen import api, lifecycle, models, support
@@ -10,14 +11,20 @@ from dragancorp.codegen.lint import SpecsInvalid, lint
 from dragancorp.codegen.sources import Sources, read
 from dragancorp.codegen.templating import BANNER
 
+TOOLS = ("datamodel_code_generator", "jinja2", "ruff")
 IGNORED = {"__pycache__", ".ruff_cache", ".mypy_cache"}
+
+
+class ToolsMissing(RuntimeError):  # noqa: N818 - the name says what is wrong
+    """The packages that generate code are not installed; they are an extra."""
 
 
 def generate(specs: Path, out: Path) -> list[Path]:
     """Write the package into `out` and remove what is no longer generated; the written paths, sorted.
 
     Files that already hold the right text are left alone. Raises `SpecsInvalid` when a spec breaks a rule of the
-    subset, `FileExistsError` when `out` holds a Python file that was not generated. Nothing is written then.
+    subset, `FileExistsError` when `out` holds a Python file that was not generated, `ToolsMissing` without the
+    extra `codegen`. Nothing is written then.
     """
     with tempfile.TemporaryDirectory(prefix="codegen-") as scratch:
         fresh = Path(scratch) / "package"
@@ -39,6 +46,9 @@ def generate(specs: Path, out: Path) -> list[Path]:
 
 def build(specs: Path, out: Path) -> None:
     """Make the package in an empty folder."""
+    missing = [tool for tool in TOOLS if find_spec(tool) is None]
+    if missing:
+        raise ToolsMissing(f"{', '.join(missing)} not installed; code generation needs dragancorp[codegen]")
     findings = lint(specs)
     if findings:
         raise SpecsInvalid(findings)

@@ -96,6 +96,8 @@ def is_valid(name: str, document: Any, version: str = "v1") -> bool:
 def _violations(validator: jsonschema_rs.Draft202012Validator, document: Any) -> list[Violation]:
     found: list[Violation] = []
     try:
+        if validator.is_valid(document):  # ten times faster than finding no error, and the usual case
+            return found
         for error in validator.iter_errors(document):
             found.append(
                 Violation(

@@ -30,7 +30,9 @@ class JsonInvalid(ValueError):  # noqa: N818 - the name says what is wrong with 
         self.offset = offset
 
 
-_STRUCTURE = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[{]|[\]}]', re.DOTALL)
+_STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?'
+_NO_BRACKET = re.compile(_STRING + r'|[^"\[\]{}]++', re.DOTALL)
+_AS_SQUARE = str.maketrans("{}", "[]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -42,7 +44,7 @@ def loads(text: bytes | bytearray | memoryview | str, *, max_depth: int = 64) ->
     string = _decoded(text)
     _check_depth(string, max_depth)
     try:
-        value = _DECODER.decode(string)
+        value = (_EXACT_DECODER if _LONG_NUMBER.search(string) else _DECODER).decode(string)
     except json.JSONDecodeError as error:
         raise JsonInvalid("syntax", error.msg, error.pos) from None
     # An escape such as \ud800 that pairs with nothing can stand only where there is a backslash in the text.
@@ -68,18 +70,21 @@ def _decoded(text: bytes | bytearray | memoryview | str) -> str:
 
 
 def _check_depth(string: str, max_depth: int) -> None:
-    # Counting brackets is cheap; only a document with many of them is walked token by token.
+    # Counting brackets is cheap; a document with few of them cannot be deep.
     if string.count("[") + string.count("{") <= max_depth:
         return
-    depth = 0
-    for token in _STRUCTURE.finditer(string):
-        kind = string[token.start()]
-        if kind in "[{":
-            depth += 1
-            if depth > max_depth:
-                raise JsonInvalid("too_deep", f"nested deeper than {max_depth} levels", token.start())
-        elif kind in "]}":
-            depth -= 1
+    # Each pass takes the innermost pairs away, so a balanced document is gone after as many passes as it is deep.
+    brackets = _NO_BRACKET.sub("", string).translate(_AS_SQUARE)
+    rest = brackets
+    for _ in range(max_depth):
+        rest = rest.replace("[]", "")
+        if not rest:
+            return
+    depth = 0  # too deep, or not balanced: only then counted one by one
+    for bracket in brackets:
+        depth += 1 if bracket == "[" else -1
+        if depth > max_depth:
+            raise JsonInvalid("too_deep", f"nested deeper than {max_depth} levels")
 
 
 def _check_surrogates(value: Any) -> None:
@@ -128,6 +133,9 @@ def _constant(name: str) -> NoReturn:
     raise JsonInvalid("not_a_number", f"{name} is not JSON")
 
 
-_DECODER = json.JSONDecoder(
+# Looking at every integer costs more than the rest of the checks, so only text that holds a very long one pays for it.
+_LONG_NUMBER = re.compile(f"[0-9]{{{MAX_INTEGER_DIGITS}}}")
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=_float, parse_constant=_constant)
+_EXACT_DECODER = json.JSONDecoder(
     object_pairs_hook=_object, parse_float=_float, parse_int=_integer, parse_constant=_constant
 )

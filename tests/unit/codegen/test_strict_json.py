@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dragancorp_contracts.strict_json import JsonInvalid, loads
@@ -69,6 +69,12 @@ def test_the_depth_is_the_nesting_not_the_number_of_brackets():
     assert loads('{"a": "' + "[" * 1000 + '\\"[[["}')["a"].startswith("[[[")
 
 
+@pytest.mark.parametrize("text", ["[}" * 100, "]" * 100 + "[" * 100, "{" * 64 + "[", "[" * 65 + "}" * 65])
+def test_brackets_that_do_not_pair_are_refused_too(text: str):
+    with pytest.raises(JsonInvalid):
+        loads(text)
+
+
 def test_the_greatest_depth_is_the_callers_to_choose():
     assert loads("[[]]", max_depth=2) == [[]]
     with pytest.raises(JsonInvalid, match="deeper than 1"):
@@ -91,6 +97,7 @@ JSON = st.recursive(
 )
 
 
+@settings(max_examples=60, deadline=None)
 @given(JSON)
 def test_every_json_value_is_read_back(value: object):
     assert loads(json.dumps(value)) == value
