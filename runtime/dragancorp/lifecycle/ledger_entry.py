@@ -1,17 +1,17 @@
 """Entries of the ledgers: complete documents, numbered and chained by digest."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from dragancorp.jsonio import digest
 
-FREE_TEXT_LIMIT = 65536  # characters; the bound of `summary` in specs/mission-event
+ERROR_LIMIT = 8000  # characters; the bound of an error's text in the contracts. What raised may say more.
 
 
 def utc_text(moment: datetime) -> str:
-    """RFC 3339 in UTC with microseconds, always 27 characters, so that texts sort as times do."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    """An aware time as RFC 3339 in UTC with microseconds, always 27 characters, so that texts sort as times do."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def chained(entry: dict[str, Any], *, sequence: int, previous_digest: str | None) -> dict[str, Any]:

@@ -5,18 +5,22 @@ from datetime import datetime
 
 from dragancorp.lifecycle.commands import MissionCommand
 from dragancorp.lifecycle.facts import MissionFacts
+from dragancorp.lifecycle.mission_reasons import reason_given
 from dragancorp.lifecycle.rows import MissionRow
-from dragancorp_contracts.lifecycle import FALLBACK_REASONS, Holder, MissionKind, ReasonCode, SessionState
+from dragancorp_contracts.lifecycle import FALLBACK_REASONS, Actor, Holder, MissionKind, ReasonCode, SessionState
 
 Guard = Callable[[MissionRow, MissionCommand, MissionFacts, datetime], bool]
+HOLDERS = {Actor.LANE: Holder.LANE, Actor.PRIMARY: Holder.PRIMARY}  # who works, and as which holder
 CUMULATIVE = ("llm_calls", "input_tokens", "output_tokens", "cost_microusd", "runtime_seconds")
 
 
 def _fence(row: MissionRow, command: MissionCommand, facts: MissionFacts, now: datetime) -> bool:
-    fence = command.fence
+    fence, holds_as = command.fence, HOLDERS.get(command.by.kind)
     if fence is None:
-        # The reconciler holds nothing: its word counts for what it read.
-        return command.attempt_as_read == row.attempt
+        # The reconciler holds nothing: its word counts for what it read. A holder's never does without its fence.
+        return holds_as is None and command.attempt_as_read == row.attempt
+    if holds_as is not None and fence.holder is not holds_as:
+        return False
     if fence.attempt != row.attempt or fence.holder is not row.holder:
         return False
     if fence.holder is not Holder.LANE:
@@ -50,7 +54,7 @@ def _quota_free(row: MissionRow, command: MissionCommand, facts: MissionFacts, n
 def _budget_above_usage(row: MissionRow, command: MissionCommand, facts: MissionFacts, now: datetime) -> bool:
     calls = command.content.get("max_llm_calls", row.max_llm_calls)
     cost = command.content.get("max_cost_microusd", row.max_cost_microusd)
-    return not over_budget(row.usage, calls, cost)
+    return not facts.excess_over_parent and not over_budget(row.usage, calls, cost)
 
 
 def over_budget(usage: Mapping[str, float], max_llm_calls: int | None, max_cost_microusd: int | None) -> bool:
@@ -74,7 +78,7 @@ def _attempts_left(row: MissionRow, facts: MissionFacts) -> bool:
 
 
 def _with_fallback(row: MissionRow, command: MissionCommand) -> bool:
-    return row.kind is MissionKind.DELEGATED and command.reason in FALLBACK_REASONS
+    return row.kind is MissionKind.DELEGATED and reason_given(row, command) in FALLBACK_REASONS
 
 
 def _awaiting_fallback(row: MissionRow) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 from dragancorp.lifecycle.change import Change, Refusal
 from dragancorp.lifecycle.commands import SessionCommand
 from dragancorp.lifecycle.facts import SessionFacts
-from dragancorp.lifecycle.ledger_entry import chained, utc_text
+from dragancorp.lifecycle.ledger_entry import ERROR_LIMIT, chained, utc_text
 from dragancorp.lifecycle.rows import SessionRow
 from dragancorp.lifecycle.session_guards import PREDICATES
 from dragancorp.lifecycle.table import choose
@@ -34,7 +34,12 @@ def decide_session(
     """
     drafting = row.last_sequence == 0
     holds_lease = command.by.kind is Actor.LANE and command.trigger is not SessionTrigger.ACQUIRE
-    if holds_lease and row.status is not SessionState.RETIRED and not PREDICATES["epoch"](row, command, facts, now):
+    if (
+        holds_lease
+        and not drafting
+        and row.status is not SessionState.RETIRED
+        and not PREDICATES["epoch"](row, command, facts, now)
+    ):
         return Refusal(
             code=ErrorCode.STALE_EPOCH,
             detail="the lease is held by another runtime, or under another epoch",
@@ -51,6 +56,12 @@ def decide_session(
     )
     if isinstance(step, Refusal):
         return step
+    if step.sets.get("lease") == "acquire" and not command.owner:
+        return Refusal(
+            code=ErrorCode.DOCUMENT_INVALID,
+            detail="a lease has an owner: the unique name of the process that acquires it",
+            facts={"row": step.id},
+        )
     moved = _moved(step, row, command, facts, now)
     if step.event is None:
         return Change(row=moved, transition=step.id)
@@ -65,6 +76,8 @@ def _moved(
     step: SessionTransition, row: SessionRow, command: SessionCommand, facts: SessionFacts, now: datetime
 ) -> SessionRow:
     sets = step.sets
+    if step.event is None and not sets:  # a repeat: it only acknowledges what was asked before
+        return row
     changes: dict[str, Any] = {"updated_at": now}
     if step.target is not None:
         changes["status"] = SessionState(step.target)
@@ -98,7 +111,7 @@ def _moved(
     if sets.get("last_error") == "clear":
         changes["last_error"] = None
     elif sets.get("last_error") == "command":
-        changes["last_error"] = command.error
+        changes["last_error"] = None if command.error is None else command.error[:ERROR_LIMIT]
     elif sets.get("last_error"):
         changes["last_error"] = sets["last_error"]
     if "drain_open" in sets:

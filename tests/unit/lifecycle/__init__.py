@@ -1,0 +1,1 @@
+"""The functional core: what `decide` answers, walked, searched and read row by row."""
