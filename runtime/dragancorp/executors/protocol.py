@@ -5,7 +5,7 @@ workspace. It says what it does as `ExecutorEvent` documents (`specs/executor-ev
 do, so that nobody finds out in the middle of a mission.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -138,7 +138,7 @@ class Executor(Protocol):
         """Why this mission would never run here, as (JSON pointer, sentence); empty: it may. Pure and quick."""
         ...
 
-    def run(self, envelope: Mapping[str, Any], context: MissionContext) -> AsyncIterator[Mapping[str, Any]]:
+    def run(self, envelope: Mapping[str, Any], context: MissionContext) -> AsyncGenerator[Mapping[str, Any], None]:
         """Run one mission; yields `ExecutorEvent` documents, the last being completed, failed or cancelled."""
         ...
 

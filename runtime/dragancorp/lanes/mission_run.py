@@ -1,0 +1,307 @@
+"""One mission in a worker's hands: from the claim to the last report."""
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from dragancorp.clock import Clock
+from dragancorp.errors import DraganError, ErrorCode
+from dragancorp.executors import artifacts, receipts
+from dragancorp.executors.protocol import Executor, MissionContext, ProcessRunner
+from dragancorp.executors.workspace import Workspace
+from dragancorp.lanes.keeper import Keeper, Unwanted
+from dragancorp.lanes.link import Claimed, LaneLink, Report
+from dragancorp.lifecycle.facts import LanePolicy
+from dragancorp_contracts.lifecycle import MissionTrigger, ReasonCode
+
+Event = Mapping[str, Any]
+WANTED_REASON = {
+    "approval_wanted": ReasonCode.APPROVAL_WANTED,
+    "input_wanted": ReasonCode.INPUT_WANTED,
+    "login_wanted": ReasonCode.LOGIN_WANTED,
+}
+FINAL = frozenset({"completed", "failed", "cancelled"})
+BUSY_PATIENCE_SECONDS = 20.0  # an earlier guard ends what it runs well within this
+BUSY_PAUSE_SECONDS = 0.2
+REPORT_PAUSE_SECONDS = 0.25  # between tries when the registry is busy
+
+log = structlog.get_logger("dragancorp.lanes")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hands:
+    """What a worker works with."""
+
+    link: LaneLink
+    keeper: Keeper
+    executor: Executor
+    processes: ProcessRunner
+    workspace: Workspace
+    policy: LanePolicy
+    clock: Clock
+
+
+class MissionRun:
+    """Runs one claimed mission; `run` answers its last report, still to be sent, or None when there is none to send.
+
+    A receipt found beside the workspace means the work was done before: it is reported again and nothing is run.
+    """
+
+    def __init__(self, hands: Hands, claimed: Claimed, *, drain: asyncio.Event) -> None:
+        self._hands = hands
+        self._claimed = claimed
+        self._drain = drain
+        self._claimed_at = hands.clock.monotonic()
+        self._numbers = itertools.count(1)
+        self._heard_at = self._claimed_at
+        self._tools: set[str] = set()
+        self._mission_id = claimed.row.mission_id
+
+    async def run(self) -> Report | None:
+        """See the class. A failure of the executor is an answer, not an exception."""
+        done = await asyncio.to_thread(self._receipt)
+        if done is not None:
+            log.info("the work was done before", action="mission.receipt_found", mission_id=self._mission_id)
+            return self._from_receipt(done)
+        work = asyncio.create_task(self._work(), name=f"mission {self._mission_id}")
+        watchers = {
+            asyncio.create_task(self._until_unwanted()): "unwanted",
+            asyncio.create_task(self._until_idle()): "idle",
+            asyncio.create_task(self._drain.wait()): "drain",
+        }
+        try:
+            await asyncio.wait({work, *watchers}, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                return work.result()
+            stopped = next(task for task in watchers if task.done())
+            return await self._stop(work, watchers[stopped], stopped.result())
+        finally:
+            for task in (work, *watchers):
+                task.cancel()
+            await asyncio.gather(work, *watchers, return_exceptions=True)
+
+    async def _stop(self, work: "asyncio.Task[Report | None]", why: str, detail: Any) -> Report | None:
+        log.info("stopping", action="mission.stopping", mission_id=self._mission_id, why=why)
+        await self._hands.executor.cancel()
+        ending: Report | None = None
+        with contextlib.suppress(TimeoutError):
+            # The executor's own last word comes first: it may have finished in the same moment.
+            ending = await asyncio.wait_for(asyncio.shield(work), timeout=self._hands.policy.cancel_deadline)
+        if why == "unwanted" and detail is Unwanted.GONE:
+            return None
+        if ending is not None and ending.trigger is MissionTrigger.COMPLETE:
+            return ending
+        match why:
+            case "unwanted":
+                return self._report(MissionTrigger.STOPPED, content={"summary": "stopped as asked"})
+            case "idle":
+                return self._report(MissionTrigger.IDLE, reason=ReasonCode.IDLE_TIMEOUT)
+        return self._report(MissionTrigger.HAND_BACK, content={"summary": "the lane is stopping"})
+
+    async def _work(self) -> Report | None:
+        final: Event | None = None
+        try:
+            async for event in self._events():
+                self._heard(event)
+                if event["type"] in FINAL:
+                    final = event
+                    break
+                await self._pass_on(event)
+        except DraganError as error:
+            if error.code in (ErrorCode.STALE_EPOCH, ErrorCode.MISSION_TERMINAL):
+                return None  # somebody else has the word
+            return self._crashed(error)
+        except Exception as error:
+            # An executor is somebody else's code: whatever it raises is the mission's end, not the worker's.
+            return self._crashed(error)
+        return await self._ending(final)
+
+    async def _events(self) -> AsyncIterator[Event]:
+        """The executor's events; waits while an earlier guard still holds the workspace and nothing has begun."""
+        hands, row = self._hands, self._claimed.row
+        patience = hands.clock.monotonic() + BUSY_PATIENCE_SECONDS
+        while True:
+            context = MissionContext(
+                mission_id=row.mission_id,
+                attempt=row.attempt,
+                lease_epoch=row.lease_epoch,
+                resume=row.resume,
+                workspace=hands.workspace.path,
+                artifacts=hands.workspace.artifacts_dir(row.mission_id),
+                processes=hands.processes,
+                clock=hands.clock,
+            )
+            begun = False
+            try:
+                async with contextlib.aclosing(hands.executor.run(self._claimed.envelope, context)) as events:
+                    async for event in events:
+                        begun = True
+                        yield event
+            except DraganError as error:
+                waited_enough = hands.clock.monotonic() >= patience
+                if error.code is not ErrorCode.WORKSPACE_BUSY or begun or waited_enough:
+                    raise
+                await hands.clock.sleep(BUSY_PAUSE_SECONDS)
+                continue
+            return
+
+    def _heard(self, event: Event) -> None:
+        self._heard_at = self._hands.clock.monotonic()
+        match event["type"]:
+            case "tool_started":
+                self._tools.add(event["call_id"])
+            case "tool_finished":
+                self._tools.discard(event["call_id"])
+
+    async def _pass_on(self, event: Event) -> None:
+        match event["type"]:
+            case "progress":
+                await self._send(self._report(MissionTrigger.REPORT, content={"summary": event["message"]}))
+            case "tool_started":
+                summary = event.get("message") or f"{event['tool']} started"
+                await self._send(self._report(MissionTrigger.REPORT, content={"summary": summary}))
+            case "tool_finished":
+                outcome = "done" if event["ok"] else f"failed (exit {event.get('exit_code', '?')})"
+                seconds = event.get("duration_seconds", 0.0)
+                summary = event.get("message") or f"{event['tool']}: {outcome} in {seconds:.1f} s"
+                await self._send(self._report(MissionTrigger.REPORT, content={"summary": summary}))
+            case "usage":
+                await self._send(self._report(MissionTrigger.REPORT, content={"usage": self._cumulative(event)}))
+            case "artifact":
+                await self._pass_on_artifact(event)
+            case "approval_wanted" | "input_wanted" | "login_wanted" as wanted:
+                content = {"summary": event.get("message", ""), "wanted": {"kind": wanted, **event}}
+                await self._send(self._report(MissionTrigger.BLOCK, reason=WANTED_REASON[wanted], content=content))
+
+    def _cumulative(self, event: Event) -> dict[str, Any]:
+        """Usage over all attempts: an executor knows only its own run, the claim told what came before."""
+        before = self._claimed.row.usage
+        return {name: value + before.get(name, 0) for name, value in event["usage"].items()}
+
+    async def _pass_on_artifact(self, event: Event) -> None:
+        folder = self._hands.workspace.artifacts_dir(self._mission_id)
+        index = await asyncio.to_thread(artifacts.index, folder)
+        known = [artifact.as_json() for artifact in index.artifacts if artifact.name == event["path"]]
+        if known:
+            content = {"summary": event.get("description", ""), "artifact_refs": known}
+            await self._send(self._report(MissionTrigger.REPORT, content=content, references=known))
+
+    async def _send(self, report: Report) -> None:
+        """Send a report until the registry has taken or refused it; a busy registry is no reason to lose it."""
+        hands = self._hands
+        while True:
+            try:
+                await hands.link.report(hands.keeper.lease, self._claimed, report)
+            except DraganError as error:
+                if not error.entry.retryable:
+                    raise
+                await hands.clock.sleep(REPORT_PAUSE_SECONDS)
+            else:
+                return
+
+    async def _ending(self, final: Event | None) -> Report | None:
+        if final is None:
+            return self._crashed(RuntimeError("the executor ended without a result"))
+        match final["type"]:
+            case "completed":
+                return await self._completed(final)
+            case "cancelled":
+                return self._report(MissionTrigger.STOPPED, content={"summary": final.get("summary", "stopped")})
+        content = {name: final[name] for name in ("result", "recommended_next_action") if name in final}
+        content["summary"] = final.get("message") or final.get("summary", "")
+        index = await asyncio.to_thread(self._index)
+        return self._report(
+            MissionTrigger.FAIL, reason=_reason(final.get("reason_code")), content=content, references=index
+        )
+
+    async def _completed(self, final: Event) -> Report:
+        names = ("summary", "result", "recommended_next_action")
+        content = {name: final[name] for name in names if name in final}
+        index = await asyncio.to_thread(self._index)
+        receipt = receipts.Receipt(
+            mission_id=self._mission_id,
+            attempt=self._claimed.row.attempt,
+            outcome="completed",
+            event=content,
+            artifacts=index,
+            written_at=self._hands.clock.wall(),
+        )
+        path = self._hands.workspace.receipt_path(self._mission_id)
+        await asyncio.to_thread(receipts.write, path, receipt)
+        return self._from_receipt(receipt)
+
+    def _from_receipt(self, receipt: receipts.Receipt) -> Report:
+        return self._report(
+            MissionTrigger.COMPLETE,
+            content=dict(receipt.event),
+            references=[dict(reference) for reference in receipt.artifacts],
+            receipt=receipt.as_json(),
+        )
+
+    def _receipt(self) -> receipts.Receipt | None:
+        found = receipts.read(self._hands.workspace.receipt_path(self._mission_id), self._mission_id)
+        if found.reason is not None:
+            log.warning("no use in this receipt", action="mission.receipt_unusable", reason=found.reason)
+        return found.receipt
+
+    def _index(self) -> list[dict[str, Any]]:
+        index = artifacts.index(self._hands.workspace.artifacts_dir(self._mission_id))
+        for ignored in index.ignored:
+            log.warning(
+                "an artifact is left out", action="mission.artifact_ignored", name=ignored.name, reason=ignored.reason
+            )
+        return [artifact.as_json() for artifact in index.artifacts]
+
+    def _crashed(self, error: Exception) -> Report:
+        log.warning(
+            "the executor crashed", action="mission.executor_crashed", mission_id=self._mission_id, error=str(error)
+        )
+        return self._report(
+            MissionTrigger.FAIL,
+            reason=ReasonCode.EXECUTOR_CRASHED,
+            content={"summary": f"{type(error).__name__}: {error}"[:8000]},
+        )
+
+    def _report(
+        self,
+        trigger: MissionTrigger,
+        *,
+        reason: ReasonCode | None = None,
+        content: Mapping[str, Any] | None = None,
+        references: list[dict[str, Any]] | None = None,
+        receipt: Mapping[str, Any] | None = None,
+    ) -> Report:
+        return Report(
+            trigger=trigger,
+            key=f"{self._claimed.row.attempt}-{next(self._numbers)}",
+            reason=reason,
+            content=content,
+            artifacts=references or (),
+            receipt=receipt,
+        )
+
+    async def _until_unwanted(self) -> Unwanted:
+        row = self._claimed.row
+        return await self._hands.keeper.wait_until_unwanted(row.mission_id, row.attempt, self._claimed_at)
+
+    async def _until_idle(self) -> None:
+        limit, clock = self._hands.policy.idle_limit, self._hands.clock
+        while True:
+            left = self._heard_at + limit - clock.monotonic()
+            if self._tools:
+                left = limit  # a running tool may be silent; the mission's own limits hold for it
+            elif left <= 0:
+                return
+            await clock.sleep(max(left, 0.05))
+
+
+def _reason(code: str | None) -> ReasonCode:
+    try:
+        return ReasonCode(code or "")
+    except ValueError:
+        return ReasonCode.EXECUTOR_ERROR

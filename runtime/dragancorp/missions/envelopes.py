@@ -1,0 +1,99 @@
+"""From an envelope to the row it begins as: what the caller said, and what the control plane assigns."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from dragancorp.jsonio import digest
+from dragancorp.lifecycle.ledger_entry import utc_text
+from dragancorp.lifecycle.rows import MissionRow
+from dragancorp.registry.identifiers import new_id
+from dragancorp.registry.operations import Stored
+from dragancorp_contracts.lifecycle import MissionKind, MissionState
+
+Envelope = Mapping[str, Any]
+# What the control plane may assign is not part of the request: a repeat that leaves it out is the same request.
+ASSIGNABLE = ("mission_id", "vp_session_id", "vp_runtime_id", "source_instance_id", "trace_id", "created_at")
+PRIORITY_RANK = {"interactive": 0, "deadline": 1, "background": 2}
+PRIORITY_CLASS = {rank: name for name, rank in PRIORITY_RANK.items()}
+MICRO = 1_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """A mission to be: its row, and the members of the envelope that were assigned."""
+
+    row: MissionRow
+    assigned: Mapping[str, Any]
+    hold_for_approval: bool
+
+
+def request_digest(envelope: Envelope) -> str:
+    """What makes two requests the same request."""
+    return digest({name: value for name, value in envelope.items() if name not in ASSIGNABLE})
+
+
+def moment(text: str | None) -> datetime | None:
+    """An RFC 3339 time in UTC."""
+    return None if text is None else datetime.fromisoformat(text).astimezone(UTC)
+
+
+def draft(envelope: Envelope, *, source_instance_id: str, kind: MissionKind, now: datetime) -> Draft:
+    """The row and the assigned members for a valid envelope. `now` is when it was accepted."""
+    assigned: dict[str, Any] = {
+        "mission_id": envelope.get("mission_id") or new_id("m"),
+        "trace_id": envelope.get("trace_id") or new_trace_id(),
+        "created_at": envelope.get("created_at") or utc_text(now),
+        "source_instance_id": source_instance_id,
+    }
+    budget, window = envelope.get("budget", {}), envelope.get("autonomy_window", {})
+    minutes = budget.get("max_runtime_minutes")
+    cost = budget.get("max_cost_usd")
+    row = MissionRow(
+        mission_id=assigned["mission_id"],
+        vp_id=envelope["vp_id"],
+        vp_session_id=envelope.get("vp_session_id", ""),
+        kind=kind,
+        state=MissionState.QUEUED,
+        source_instance_id=source_instance_id,
+        idempotency_key=envelope["idempotency_key"],
+        request_digest=request_digest(envelope),
+        priority_rank=PRIORITY_RANK[envelope.get("priority_class", "background")],
+        traffic=envelope.get("traffic", "real"),
+        trace_id=assigned["trace_id"],
+        parent_mission_id=envelope.get("parent_mission_id"),
+        callback_url=envelope.get("callback", {}).get("status_url"),
+        deadline_at=moment(envelope.get("deadline_at")),
+        window_start_at=moment(window.get("start_at")),
+        window_end_at=moment(window.get("end_at")),
+        max_runtime_seconds=None if minutes is None else minutes * 60.0,
+        max_llm_calls=budget.get("max_llm_calls"),
+        max_cost_microusd=None if cost is None else int(Decimal(str(cost)) * MICRO),
+        created_at=now,
+        updated_at=now,
+    )
+    approvals = envelope.get("constraints", {}).get("approval_required", [])
+    return Draft(row=row, assigned=assigned, hold_for_approval="*" in approvals)
+
+
+def new_trace_id() -> str:
+    """A W3C trace id: 32 hex digits, never all zero."""
+    return secrets.token_hex(15) + f"{secrets.randbelow(255) + 1:02x}"
+
+
+def whole(stored: Stored, document: Envelope) -> dict[str, Any]:
+    """The envelope as received, with what the control plane assigned."""
+    envelope = {**document, **stored.assigned}
+    if stored.row.vp_runtime_id is not None:
+        envelope["vp_runtime_id"] = stored.row.vp_runtime_id
+    return envelope
+
+
+def remaining_time(row: MissionRow, now: datetime) -> timedelta | None:
+    """How long the mission may still run by its own budget; None: without limit."""
+    if row.max_runtime_seconds is None:
+        return None
+    return timedelta(seconds=max(0.0, row.max_runtime_seconds - row.runtime_at(now)))
