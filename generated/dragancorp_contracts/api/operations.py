@@ -216,7 +216,7 @@ CANCEL_MISSION = Operation(
     body=Body(
         reference="ops-api/v1/openapi.json#/components/schemas/CancelRequest",
         limit=65536,
-        required=True,
+        required=False,
     ),
 )
 LIST_SESSIONS = Operation(

@@ -89,8 +89,8 @@ class OpsService(ABC):
         principal: Principal,
         *,
         mission_id: str,
-        document: dict[str, Any],
-        text: str,
+        document: dict[str, Any] | None = None,
+        text: str | None = None,
     ) -> Answer:
         """Cancel a mission.
 

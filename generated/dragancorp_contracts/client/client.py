@@ -98,7 +98,7 @@ class Client(Transport):
     async def cancel_mission(
         self,
         mission_id: str,
-        document: Mapping[str, Any] | ContractRoot,
+        document: Mapping[str, Any] | ContractRoot | None = None,
     ) -> dict[str, Any]:
         """Cancel a mission.
 

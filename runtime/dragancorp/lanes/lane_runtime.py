@@ -46,7 +46,7 @@ class LaneSetup:
 
 
 class LaneRuntime:
-    """Serves one lane until `stop_claims`. Losing the lease ends the work at hand, and it begins anew with the next lease."""
+    """Serves one lane until it is told to stop. A lost lease ends the work at hand; it begins anew with the next."""
 
     def __init__(self, setup: LaneSetup, link: LaneLink, clock: Clock, *, vp_runtime_id: str) -> None:
         self._setup = setup

@@ -20,7 +20,7 @@ from dragancorp.registry import statements
 from dragancorp.registry.operations import Stored
 from dragancorp.registry.port import Scheduler, lane_topic, mission_topic
 from dragancorp.registry.rows import MISSION_FIELDS, SESSION_FIELDS, claim_key, ends_at, session_from, stored_from
-from dragancorp_contracts.lifecycle import MissionState
+from dragancorp_contracts.lifecycle import Actor, MissionState
 
 
 def report_digest(trigger: str, content: Mapping[str, Any]) -> str:
@@ -132,7 +132,9 @@ class Transaction:
                     "created_at": self.now,
                 },
             )
-        self.topics |= {mission_topic(row.mission_id), lane_topic(row.vp_id)}
+        if change.events:
+            self.topics.add(mission_topic(row.mission_id))
+            self._tell_lane(row.vp_id, change.events)
 
     def insert_session(self, change: Change[SessionRow], policy: Mapping[str, Any]) -> None:
         """Store a new lane session with its first ledger entry."""
@@ -170,7 +172,12 @@ class Transaction:
                 },
             )
             self.count(row.vp_id, "session_event", event["type"])
-        self.topics.add(lane_topic(row.vp_id))
+        self._tell_lane(row.vp_id, change.events)
+
+    def _tell_lane(self, vp_id: str, events: Sequence[Mapping[str, Any]]) -> None:
+        """Wake the lane's worker for what others did; what it did itself it knows."""
+        if any(event["actor"]["kind"] != Actor.LANE for event in events):
+            self.topics.add(lane_topic(vp_id))
 
     # -- counting
 

@@ -1,0 +1,58 @@
+# `make` alone lists the targets. Everything runs in .venv, which `setup` makes from the locked requirements.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo dev test check format codegen codegen-check lock wheel clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Make .venv and install what is locked (the other targets call it)
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV) (once; about a minute)"
+	@$(BIN)/pip --disable-pip-version-check --quiet install --require-hashes --requirement requirements/dev.txt
+	@$(BIN)/pip --disable-pip-version-check --quiet install --no-build-isolation --no-deps --editable .
+	@touch $@
+
+demo: $(STAMP) ## Give CODIE a real coding mission, end to end
+	@$(BIN)/python docs/demo
+
+dev: $(STAMP) ## Serve a control plane with the demo's lane on http://127.0.0.1:8642
+	@UA_ENABLE_CODER_VP=1 $(BIN)/python docs/demo prepare && UA_ENABLE_CODER_VP=1 $(BIN)/dragan dev --data .demo/data --lanes .demo/lanes.yaml
+
+test: $(STAMP) ## Run the whole test suite
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup
+
+check: $(STAMP) ## Lint, types, layers
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache > $(VENV)/layers.log 2>&1 || { cat $(VENV)/layers.log; exit 1; }
+	@echo "layers kept"
+
+format: $(STAMP) ## Put the code into its one format
+	@$(BIN)/ruff check --fix --quiet .
+	@$(BIN)/ruff format --quiet .
+
+codegen: $(STAMP) ## Generate generated/ from specs/
+	@$(BIN)/dragan spec codegen --specs specs --out generated/dragancorp_contracts
+
+codegen-check: $(STAMP) ## Fail when generated/ is not what specs/ says
+	@$(BIN)/dragan spec codegen --specs specs --out generated/dragancorp_contracts --check
+
+lock: $(STAMP) ## Renew the locked requirements (needs uv)
+	@uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 requirements/runtime.in --output-file requirements/runtime.txt
+	@uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 requirements/dev.in --output-file requirements/dev.txt
+
+wheel: $(STAMP) ## Build the wheel into dist/
+	@$(BIN)/python -m build --wheel --no-isolation --outdir dist .
+
+clean: ## Remove what was built and the demo's folder, not .venv
+	@rm -rf build dist .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

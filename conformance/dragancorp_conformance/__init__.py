@@ -1,0 +1,1 @@
+"""Proof by URL: judges what any implementation answers by the contracts alone."""

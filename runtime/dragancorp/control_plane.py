@@ -1,0 +1,268 @@
+"""The composition root: one object that owns the registry, the reconciler and the lanes of this process.
+
+plane = await ControlPlane.open("sqlite:///state.db", lanes="lanes.yaml")
+async for event in plane.delegate(Turn(text="CODIE, ...", session_id="s1"), primary=my_agent):
+    ...
+await plane.close()
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import structlog
+
+from dragancorp.clock import Clock, SystemClock
+from dragancorp.errors import DraganError, ErrorCode
+from dragancorp.executors.catalogue import make_executor
+from dragancorp.gateway.delegation import Delegation, Desk
+from dragancorp.gateway.routing import Route, Router
+from dragancorp.gateway.turn_counts import TurnCounts
+from dragancorp.gateway.turns import Primary, Turn, closing
+from dragancorp.lanes.lane_runtime import LaneRuntime, LaneSetup
+from dragancorp.lanes.link import StoreLink
+from dragancorp.lanes_file import Lane, read_lanes
+from dragancorp.lifecycle.commands import By
+from dragancorp.lifecycle.facts import LanePolicy
+from dragancorp.missions.commands import Missions
+from dragancorp.missions.reconciler import Reconciler, stop
+from dragancorp.missions.scheduler import PriorityScheduler
+from dragancorp.registry.identifiers import new_id
+from dragancorp.registry.operations import ConfigureLane, CountTurns
+from dragancorp.registry.port import Store
+from dragancorp.registry.queries import ListLanes, ReadSnapshot
+from dragancorp.registry.sqlite import SqliteStore
+from dragancorp.rollout.snapshot import snapshot
+from dragancorp.settings import LaneFlags, Settings
+from dragancorp_contracts.lifecycle import Actor
+
+SQLITE_SCHEME = "sqlite:///"
+FLUSH_SECONDS = 1.0
+DEFAULT_HEARTBEATS_A_TTL = 4  # the contract allows three at least
+
+log = structlog.get_logger("dragancorp.control_plane")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfiguredLane:
+    """A lane of this plane: its configuration, flags and policy, and where its files are."""
+
+    lane: Lane
+    flags: LaneFlags
+    policy: LanePolicy
+    root: Path
+
+    @property
+    def vp_id(self) -> str:
+        """The lane."""
+        return self.policy.vp_id
+
+
+class ControlPlane:
+    """A running control plane. Open it with `ControlPlane.open`; it is an async context manager too."""
+
+    def __init__(self, store: Store, lanes: Sequence[ConfiguredLane], clock: Clock, settings: Settings) -> None:
+        self.store = store
+        self.clock = clock
+        self.lanes: Mapping[str, ConfiguredLane] = {lane.vp_id: lane for lane in lanes}
+        self.instance_id = settings.instance_id
+        self.missions = Missions(
+            store,
+            clock,
+            instance_id=settings.instance_id,
+            refusers={lane.vp_id: make_executor(lane.lane["executor"]).refuse for lane in lanes},
+        )
+        self.router = Router([Route(lane.vp_id, lane.lane, lane.flags) for lane in lanes])
+        self.reconciler = Reconciler(store, clock)
+        self._turns = TurnCounts()
+        self._runtimes: list[LaneRuntime] = []
+        self._serving: list[asyncio.Task[None]] = []
+        self._loops: list[asyncio.Task[None]] = []
+        self._closed = False
+
+    @classmethod
+    async def open(
+        cls,
+        url: str,
+        *,
+        lanes: str | Path | Sequence[Lane],
+        data: Path | None = None,
+        serve_lanes: bool = True,
+        clock: Clock | None = None,
+        settings: Settings | None = None,
+    ) -> Self:
+        """Open the registry at `url` (`sqlite:///path`), configure the lanes, start the reconciler.
+
+        `lanes` is a lanes file or lane configurations; `data` is where lanes keep their files (default: beside the
+        database); with `serve_lanes` this process works for its enabled lanes itself. Errors: those of the lanes
+        file, `database_owned`, `database_newer`, `data_folder_unusable`, `settings_invalid`.
+        """
+        clock = clock or SystemClock()
+        settings = settings or Settings.from_environment()
+        path = sqlite_path(url)
+        configured = configure_lanes(
+            read_lanes(Path(lanes)) if isinstance(lanes, str | Path) else lanes, (data or path.parent) / "lanes"
+        )
+        store = await SqliteStore.open(path, clock=clock, scheduler=PriorityScheduler())
+        plane = cls(store, configured, clock, settings)
+        try:
+            await plane._start(serve_lanes=serve_lanes)
+        except BaseException:
+            await plane.close()
+            raise
+        return plane
+
+    async def _start(self, *, serve_lanes: bool) -> None:
+        by = By(kind=Actor.CONTROL_PLANE, name=self.instance_id)
+        for record in await self.store.read(ListLanes()):
+            if record.row.held:
+                # Its holder lived in the process that owned this file before us, and that process is gone:
+                # the file's lock is ours now. Nobody has to wait for a TTL to know it.
+                await self.reconciler.declare_dead(record)
+        for lane in self.lanes.values():
+            await self.store.execute(ConfigureLane(policy=lane.policy, by=by))
+        self._loops = [
+            asyncio.create_task(self.reconciler.run(), name="reconciler"),
+            asyncio.create_task(self._flush_turns(), name="turn counts"),
+        ]
+        if serve_lanes:
+            self._serve_lanes()
+
+    def _serve_lanes(self) -> None:
+        link = StoreLink(self.store)
+        runtime_id = new_id("r")
+        for lane in self.lanes.values():
+            if not lane.flags.on:
+                log.info("the lane is off", action="lane.off", vp_id=lane.vp_id)
+                continue
+            setup = LaneSetup(
+                policy=lane.policy,
+                executor=partial(make_executor, lane.lane["executor"]),
+                executor_config=lane.lane["executor"],
+                workspace=lane.lane.get("workspace", {}),
+                root=lane.root,
+            )
+            runtime = LaneRuntime(setup, link, self.clock, vp_runtime_id=runtime_id)
+            self._runtimes.append(runtime)
+            self._serving.append(asyncio.create_task(runtime.run(), name=f"lane {lane.vp_id}"))
+
+    async def delegate(self, turn: Turn, *, primary: Primary) -> AsyncGenerator[Any, None]:
+        """Answer a turn by the lane it is meant for, or by the primary path; the caller sees which, and why.
+
+        Yields `TurnEvent` for the lane's part and the primary's own events as they are. Raises what the primary
+        raises, and `DelegationRefusedError` when the mission ended for a reason that has no fallback. With the
+        lane's flags off nothing is read or written, and the primary's answer is passed on untouched.
+        """
+        decision = self.router.decide(turn)
+        self._turns.add(decision, self.clock.wall())
+        if decision.delegate and decision.route is not None:
+            lane = self.lanes[decision.route.vp_id]
+            gateway = By(kind=Actor.GATEWAY, name=self.instance_id, way="gateway")
+            desk = Desk(store=self.store, missions=self.missions, clock=self.clock, gateway=gateway)
+            answer: AsyncIterator[Any] = Delegation(desk, decision.route, lane.policy, turn, primary).events()
+        else:
+            answer = primary(turn)
+        async with closing(answer) as events:
+            async for event in events:
+                yield event
+
+    async def snapshot(self, vp_id: str, *, mission_limit: int = 50, event_limit: int = 200) -> dict[str, Any]:
+        """The metrics snapshot of a lane. Raises `lane_unknown`."""
+        if vp_id not in self.lanes:
+            raise DraganError(ErrorCode.LANE_UNKNOWN, f"there is no lane {vp_id!r}")
+        await self._turns.flush(self.store)
+        parts = await self.store.read(ReadSnapshot(vp_id=vp_id, mission_limit=mission_limit, event_limit=event_limit))
+        return snapshot(vp_id, parts, mission_limit=mission_limit, event_limit=event_limit, now=self.clock.wall())
+
+    async def check_writable(self) -> None:
+        """Return once a write has been committed. Raises `storage_busy`, `storage_failed`, `shutting_down`."""
+        await self.store.execute(CountTurns())
+
+    async def _flush_turns(self) -> None:
+        """Write counted turns every second until cancelled; a refusal keeps them for the next time."""
+        while True:
+            await self.clock.sleep(FLUSH_SECONDS)
+            try:
+                await self._turns.flush(self.store)
+            except DraganError as error:
+                log.warning("turn counts wait", action="turns.flush_failed", code=error.code.value)
+
+    async def close(self, *, grace_seconds: float = 0.0) -> None:
+        """Stop claiming, let running missions finish within the grace, hand back the rest, let go. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        for runtime in self._runtimes:
+            runtime.stop_claims()
+        if self._serving:
+            if grace_seconds > 0:
+                await asyncio.wait(self._serving, timeout=grace_seconds)
+            for runtime in self._runtimes:
+                runtime.hand_back()
+            await asyncio.gather(*self._serving, return_exceptions=True)
+        for loop in self._loops:
+            await stop(loop)
+        with contextlib.suppress(DraganError):
+            await self._turns.flush(self.store)
+        await self.store.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+def sqlite_path(url: str) -> Path:
+    """The file of a `sqlite:///` URL. Raises `settings_invalid` for any other."""
+    if not url.startswith(SQLITE_SCHEME) or len(url) == len(SQLITE_SCHEME):
+        raise DraganError(ErrorCode.SETTINGS_INVALID, f"the database URL {url!r} is not of the form sqlite:///PATH")
+    return Path(url.removeprefix(SQLITE_SCHEME))
+
+
+def configure_lanes(lanes: Sequence[Lane], folder: Path) -> list[ConfiguredLane]:
+    """Configurations with their flags, policies and folders. Raises `settings_invalid`, `lanes_file_invalid`."""
+    return [_configured(lane, folder) for lane in lanes]
+
+
+def _configured(lane: Lane, folder: Path) -> ConfiguredLane:
+    flags = LaneFlags.read(lane.get("flag"))
+    ttl = flags.lease_ttl_seconds or lane.get("lease_ttl", LanePolicy.lease_ttl)
+    interval = lane.get("heartbeat_interval", ttl / DEFAULT_HEARTBEATS_A_TTL)
+    if interval > ttl / 3:
+        raise DraganError(
+            ErrorCode.SETTINGS_INVALID,
+            f"{lane['vp_id']}: a heartbeat every {interval:g} s is too slow for a lease of {ttl:g} s; at most a third",
+        )
+    recovery = lane.get("recovery", {})
+    given = {
+        name: lane[name]
+        for name in (
+            "start_timeout",
+            "cancel_deadline",
+            "idle_limit",
+            "backstop",
+            "parallel_missions",
+            "queue_limit",
+        )
+        if name in lane
+    }
+    policy = LanePolicy(
+        vp_id=lane["vp_id"],
+        lease_ttl=ttl,
+        heartbeat_interval=interval,
+        retry=recovery.get("policy", "retry") == "retry",
+        max_attempts=recovery.get("max_attempts", LanePolicy.max_attempts),
+        backoff=recovery.get("backoff", LanePolicy.backoff),
+        claims_per_hour=lane.get("quotas", {}).get("claims_per_hour"),
+        **given,
+    )
+    root = flags.workspace_dir or folder / lane["vp_id"]
+    return ConfiguredLane(lane=lane, flags=flags, policy=policy, root=root)

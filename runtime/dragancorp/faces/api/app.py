@@ -1,0 +1,52 @@
+"""The ASGI application of a plane."""
+
+from litestar import Litestar
+from litestar.exceptions import HTTPException
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import ExceptionHandlersMap
+
+from dragancorp.control_plane import ControlPlane
+from dragancorp.errors import DraganError
+from dragancorp.faces.api.authentication import authenticator
+from dragancorp.faces.api.problems import answer_failure, answer_http_error, answer_refusal
+from dragancorp.faces.api.service import PlaneService
+from dragancorp.settings import Settings
+from dragancorp.tokens_file import TokenBook, operator_token, read_tokens
+from dragancorp_contracts.api.controllers import build_handlers
+from dragancorp_contracts.api.records import ApiProblem
+
+EXCEPTION_HANDLERS: ExceptionHandlersMap = {
+    ApiProblem: answer_refusal,
+    DraganError: answer_refusal,
+    HTTPException: answer_http_error,
+    Exception: answer_failure,
+}
+
+
+def asgi(plane: ControlPlane, *, tokens: TokenBook | None = None) -> Litestar:
+    """The operations API of a plane, to serve or to mount. The plane's lifetime stays with whoever opened it.
+
+    `tokens` default to those of the environment (`UA_OPS_TOKEN`, `UA_TOKENS_FILE`); without any, only the public
+    operations answer.
+    """
+    return Litestar(
+        route_handlers=route_handlers(plane, tokens=tokens),
+        exception_handlers=EXCEPTION_HANDLERS,
+        openapi_config=None,  # the document is the contract's own
+        logging_config=None,  # logging belongs to whoever runs the process
+    )
+
+
+def route_handlers(plane: ControlPlane, *, tokens: TokenBook | None = None) -> list[HTTPRouteHandler]:
+    """The handlers of `asgi`, for an application of one's own."""
+    book = environment_tokens() if tokens is None else tokens
+    return build_handlers(PlaneService(plane), authenticator(book, plane.clock))
+
+
+def environment_tokens(settings: Settings | None = None) -> TokenBook:
+    """The tokens that the environment names. Raises `tokens_file_invalid`, `settings_invalid`."""
+    settings = settings or Settings.from_environment()
+    found = [operator_token(settings.ops_token.get_secret_value())] if settings.ops_token else []
+    if settings.tokens_file is not None:
+        found += read_tokens(settings.tokens_file)
+    return TokenBook(found)

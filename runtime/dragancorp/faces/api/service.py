@@ -1,0 +1,139 @@
+"""The operations of `specs/ops-api`, each on the plane behind this face."""
+
+from typing import Any
+
+from dragancorp import __version__
+from dragancorp.control_plane import ControlPlane
+from dragancorp.errors import DraganError, ErrorCode
+from dragancorp.faces.api import cursor as cursors
+from dragancorp.lifecycle.commands import By
+from dragancorp.missions.commands import Requester
+from dragancorp.missions.records import mission_record, session_record
+from dragancorp.registry.operations import Stored
+from dragancorp.registry.queries import CountUndelivered, GetLane, ListLanes
+from dragancorp_contracts.api.document import openapi_document
+from dragancorp_contracts.api.records import Answer, Principal
+from dragancorp_contracts.api.service import OpsService
+from dragancorp_contracts.lifecycle import Actor, MissionState
+
+CODER_VP = "vp.coder.primary"
+OPENAPI = openapi_document()
+
+
+class PlaneService(OpsService):
+    """`OpsService` for one control plane."""
+
+    def __init__(self, plane: ControlPlane) -> None:
+        self._plane = plane
+
+    async def dispatch_mission(self, principal: Principal, *, document: dict[str, Any], text: str) -> Answer:
+        """Store the envelope as a mission; the same request again finds it."""
+        done = await self._plane.missions.dispatch(document, _requester(principal), text=text)
+        record = await self._record(done.mission)
+        if done.replayed:
+            return Answer(status=200, body=record, headers={"Idempotency-Replayed": "true"})
+        return Answer(status=201, body=record, headers={"Location": f"/api/v1/missions/{record['mission_id']}"})
+
+    async def list_missions(
+        self,
+        principal: Principal,
+        *,
+        vp_id: str | None = None,
+        state: str | None = None,
+        parked: bool | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Answer:
+        """A page of missions, newest first."""
+        page = await self._plane.missions.list(
+            _requester(principal),
+            vp_id=vp_id,
+            state=state,
+            parked=parked,
+            limit=limit,
+            before=None if cursor is None else cursors.decode(cursor),
+        )
+        following = None if page.next_position is None else cursors.encode(page.next_position)
+        return Answer(body={"missions": [mission_record(stored) for stored in page.missions], "next_cursor": following})
+
+    async def get_mission(self, principal: Principal, *, mission_id: str) -> Answer:
+        """One mission."""
+        stored = await self._plane.missions.get(mission_id, _requester(principal))
+        return Answer(body=await self._record(stored))
+
+    async def list_mission_events(
+        self, principal: Principal, *, mission_id: str, after: int = 0, limit: int = 200, wait: float = 0
+    ) -> Answer:
+        """A part of a mission's ledger."""
+        part = await self._plane.missions.ledger(mission_id, _requester(principal), after=after, limit=limit, wait=wait)
+        return Answer(
+            body={
+                "events": [dict(event) for event in part.events],
+                "last_sequence": part.last_sequence,
+                "terminal": part.terminal,
+            }
+        )
+
+    async def cancel_mission(
+        self,
+        principal: Principal,
+        *,
+        mission_id: str,
+        document: dict[str, Any] | None = None,
+        text: str | None = None,
+    ) -> Answer:
+        """Ask for a mission's end."""
+        requester = _requester(principal, reason=(document or {}).get("reason"))
+        stepped = await self._plane.missions.cancel(mission_id, requester)
+        stored = await self._plane.missions.get(mission_id, requester)
+        status = 200 if stepped.row.state is MissionState.CANCELLED else 202
+        return Answer(status=status, body=await self._record(stored))
+
+    async def list_sessions(self, principal: Principal) -> Answer:
+        """Every lane session that the token may see."""
+        requester = _requester(principal)
+        lanes = await self._plane.store.read(ListLanes())
+        return Answer(body={"sessions": [session_record(lane) for lane in lanes if requester.may_see(lane.row.vp_id)]})
+
+    async def get_session(self, principal: Principal, *, vp_id: str) -> Answer:
+        """One lane session."""
+        lane = await self._plane.store.read(GetLane(vp_id=vp_id)) if _requester(principal).may_see(vp_id) else None
+        if lane is None:
+            raise DraganError(ErrorCode.SESSION_UNKNOWN, f"there is no lane session {vp_id!r}")
+        return Answer(body=session_record(lane))
+
+    async def get_coder_vp_metrics(
+        self, principal: Principal, *, mission_limit: int = 50, event_limit: int = 200
+    ) -> Answer:
+        """The coder lane's snapshot."""
+        if not _requester(principal).may_see(CODER_VP):
+            raise DraganError(ErrorCode.LANE_UNKNOWN, f"there is no lane {CODER_VP!r}")
+        return Answer(body=await self._plane.snapshot(CODER_VP, mission_limit=mission_limit, event_limit=event_limit))
+
+    async def get_health(self) -> Answer:
+        """Alive."""
+        return Answer(body={"status": "ok", "version": __version__})
+
+    async def get_readiness(self) -> Answer:
+        """Ready, once a write has gone through."""
+        await self._plane.check_writable()
+        return Answer(body={"status": "ready", "instance_id": self._plane.instance_id, "lanes": len(self._plane.lanes)})
+
+    async def get_openapi(self) -> Answer:
+        """The document."""
+        return Answer(body=OPENAPI)
+
+    async def _record(self, stored: Stored) -> dict[str, Any]:
+        undelivered = None
+        if stored.row.callback_url is not None:
+            undelivered = await self._plane.store.read(CountUndelivered(mission_id=stored.row.mission_id))
+        return mission_record(stored, undelivered=undelivered)
+
+
+def _requester(principal: Principal, *, reason: str | None = None) -> Requester:
+    operator = "ops:write" in principal.scopes
+    return Requester(
+        by=By(kind=Actor.OPERATOR if operator else Actor.CALLER, name=principal.name, reason=reason, way="api"),
+        source_instance_id=principal.source_instance_id,
+        vp_ids=principal.vp_ids,
+    )

@@ -1,0 +1,325 @@
+"""Delegating one turn: the lane's events while it works, the primary path when it cannot, one recorded outcome.
+
+Whatever happens to the caller, no mission is left running: leaving the iteration, at any point, cancels the mission.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from dragancorp.clock import Clock
+from dragancorp.errors import DraganError, ErrorCode
+from dragancorp.gateway.routing import Route
+from dragancorp.gateway.turns import DelegationRefusedError, Primary, Turn, closing
+from dragancorp.lifecycle.commands import By, Fence, MissionCommand
+from dragancorp.lifecycle.facts import LanePolicy
+from dragancorp.missions.commands import Missions, Requester
+from dragancorp.registry.identifiers import new_id
+from dragancorp.registry.operations import RenewHold, StepMission, Stepped
+from dragancorp.registry.port import Store
+from dragancorp.registry.queries import GetLane, GetMission
+from dragancorp_contracts.lifecycle import (
+    Actor,
+    EventType,
+    Holder,
+    MissionKind,
+    MissionState,
+    MissionTrigger,
+    ReasonCode,
+    SessionState,
+)
+from dragancorp_contracts.models.gateway_turn_v1 import TurnEvent
+
+PRIMARY_HOLD_SECONDS = 300.0  # the life cycle's hold of the primary path, renewed at a third
+LEDGER_WAIT_SECONDS = 10.0
+
+log = structlog.get_logger("dragancorp.gateway")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Desk:
+    """What a delegation works with."""
+
+    store: Store
+    missions: Missions
+    clock: Clock
+    gateway: By
+
+
+class Delegation:
+    """One delegated turn. Iterate `events` to its end, or leave it early."""
+
+    def __init__(self, desk: Desk, route: Route, policy: LanePolicy, turn: Turn, primary: Primary) -> None:
+        self._desk = desk
+        self._route = route
+        self._policy = policy
+        self._turn = turn
+        self._primary = primary
+        self._mission_id: str | None = None
+        self._seen = 0  # the last ledger sequence passed on
+        self._attempt = 0
+        self._fence: Fence | None = None  # while the primary path holds the mission
+        self._over = False
+
+    async def events(self) -> AsyncGenerator[Any, None]:
+        """The turn's events: `TurnEvent` for the lane's part, the primary's own as they are."""
+        try:
+            async with closing(self._events()) as inner:
+                async for event in inner:
+                    yield event
+        finally:
+            if not self._over:
+                await self._leave()
+
+    async def _events(self) -> AsyncIterator[Any]:
+        record = await self._desk.store.read(GetLane(vp_id=self._route.vp_id))
+        if record is None or not record.row.held or record.row.status is SessionState.RETIRED:
+            why = "no runtime holds the lane's lease"
+            yield self._event("bootstrap_fallback", f"{self._route.label}_bootstrap_fallback", message=why)
+            self._over = True
+            async with closing(self._primary(self._turn)) as inner:
+                async for event in inner:
+                    yield event
+            return
+        await self._dispatch()
+        yield self._event("delegated", f"delegated_to_{self._route.label}")
+        if record.row.status is SessionState.PAUSED and await self._take_over_queued(ReasonCode.LANE_DRAINING):
+            async with closing(self._fall_back(ReasonCode.LANE_DRAINING, "the lane is draining")) as inner:
+                async for event in inner:
+                    yield event
+            return
+        async with closing(self._follow()) as inner:
+            async for event in inner:
+                yield event
+
+    async def _dispatch(self) -> None:
+        """Store the mission, so that even a caller cancelled meanwhile knows which one to end."""
+        turn = self._turn
+        envelope = {
+            "mission_type": "coding",
+            "priority_class": "interactive",
+            **turn.mission,
+            "vp_id": self._route.vp_id,
+            "objective": turn.text or "(no text)",
+            "idempotency_key": f"{turn.session_id}:{turn.turn_id or new_id('t')}"[:255],
+        }
+        self._mission_id = envelope.setdefault("mission_id", new_id("m"))
+        requester = Requester(by=self._desk.gateway)
+        dispatched = await self._desk.missions.dispatch(envelope, requester, kind=MissionKind.DELEGATED)
+        # The same turn again is the same mission, whatever id was made up for it here.
+        self._mission_id = dispatched.mission.row.mission_id
+
+    async def _follow(self) -> AsyncIterator[Any]:
+        """Pass on the lane's events until the mission ends or the primary path must take over."""
+        desk, requester = self._desk, Requester(by=self._desk.gateway)
+        give_up_at = desk.clock.monotonic() + self._policy.start_timeout
+        started = False
+        while True:
+            wait = LEDGER_WAIT_SECONDS if started else max(0.0, give_up_at - desk.clock.monotonic())
+            part = await desk.missions.ledger(self.mission_id, requester, after=self._seen, wait=wait)
+            for entry in part.events:
+                self._seen, self._attempt = entry["sequence"], entry["attempt"]
+                started = started or entry["type"] == EventType.MISSION_ACCEPTED
+                async with closing(self._pass_on(entry)) as inner:
+                    async for event in inner:
+                        yield event
+                if self._over:
+                    return
+            if part.terminal and not part.events:
+                await self._raise_ended()
+            if not started and desk.clock.monotonic() >= give_up_at:
+                if await self._take_over_queued(ReasonCode.START_TIMEOUT):
+                    why = f"not claimed within {self._policy.start_timeout:g} s"
+                    async with closing(self._fall_back(ReasonCode.START_TIMEOUT, why)) as inner:
+                        async for event in inner:
+                            yield event
+                    return
+                started = True  # claimed, or ended, in this very moment: the ledger will tell
+
+    async def _pass_on(self, entry: Mapping[str, Any]) -> AsyncIterator[Any]:
+        label = self._route.label
+        match entry["status"], entry["type"]:
+            case MissionState.BLOCKED, EventType.MISSION_BLOCKED:
+                if entry.get("reason_code") != ReasonCode.AWAITING_FALLBACK:
+                    reason = ReasonCode(entry["reason_code"])
+                    yield self._event("mission_blocked", "mission_blocked", entry=entry, reason=reason)
+                    return
+                async with closing(self._take_fallback(entry)) as inner:
+                    async for event in inner:
+                        yield event
+            case MissionState.COMPLETED, _:
+                self._over = True
+                yield self._event("lane_event", f"{label}_completed", entry=entry)
+            case (MissionState.FAILED | MissionState.CANCELLED | MissionState.TIMED_OUT) as state, _:
+                self._over = True
+                code = entry.get("reason_code")
+                raise DelegationRefusedError(self.mission_id, state, ReasonCode(code) if code else None)
+            case _, (EventType.MISSION_ACCEPTED | EventType.MISSION_PROGRESS | EventType.MISSION_ARTIFACT):
+                yield self._event("lane_event", f"{label}_progress", entry=entry)
+
+    async def _raise_ended(self) -> None:
+        """The mission had ended before this turn began to follow it: a repeated turn, already answered."""
+        self._over = True
+        stored = await self._desk.store.read(GetMission(mission_id=self.mission_id))
+        if stored is not None and stored.row.state is not MissionState.COMPLETED:
+            raise DelegationRefusedError(self.mission_id, stored.row.state.value, stored.row.reason_code)
+
+    async def _take_fallback(self, entry: Mapping[str, Any]) -> AsyncIterator[Any]:
+        """F1: the primary path takes over what the lane could not finish."""
+        label, cause = self._route.label, ReasonCode(entry.get("cause") or ReasonCode.EXECUTOR_ERROR)
+        error = entry.get("summary", "")
+        match cause:
+            case ReasonCode.EXECUTOR_ERROR:
+                yield self._event("log", f"{label}_error", message=error, reason=cause)
+            case ReasonCode.EXECUTOR_CRASHED:
+                yield self._event("exception", f"{label}_exception", message=error, reason=cause)
+            case ReasonCode.LEASE_LOST:
+                yield self._event("lease_degraded", f"{label}_lease_degraded", message=error, reason=cause)
+        if await self._take_over(MissionTrigger.TAKE_FALLBACK, cause, error):
+            async with closing(self._fall_back(cause, error)) as inner:
+                async for event in inner:
+                    yield event
+
+    async def _take_over_queued(self, reason: ReasonCode) -> bool:
+        """F2; False when the lane claimed it, or it ended, in the same moment."""
+        return await self._take_over(MissionTrigger.START_TIMEOUT, reason, "")
+
+    async def _take_over(self, trigger: MissionTrigger, reason: ReasonCode, error: str) -> bool:
+        command = MissionCommand(
+            trigger=trigger,
+            by=self._desk.gateway,
+            attempt_as_read=self._attempt,
+            reason=reason,
+            content={"path": self._route.fallback_path, "error": error[:8000]},
+        )
+        try:
+            stepped = await self._step(command)
+        except DraganError as refused:
+            if refused.code in (ErrorCode.STALE_EPOCH, ErrorCode.TRANSITION_REFUSED, ErrorCode.MISSION_TERMINAL):
+                return False
+            raise
+        self._fence = Fence(attempt=stepped.row.attempt, holder=Holder.PRIMARY)
+        return True
+
+    async def _fall_back(self, reason: ReasonCode, why: str) -> AsyncIterator[Any]:
+        """F3: the primary path's answer, under a hold that is renewed while it speaks."""
+        yield self._event(
+            "fallback",
+            f"{self._route.label}_fallback",
+            message=why,
+            reason=reason,
+            path=self._route.fallback_path,
+        )
+        holding = asyncio.create_task(self._hold(), name=f"hold {self.mission_id}")
+        try:
+            async with closing(self._primary(self._turn)) as inner:
+                async for event in inner:
+                    yield event
+        except Exception as error:
+            await self._end(MissionTrigger.FAIL, {"summary": f"{type(error).__name__}: {error}"[:8000]})
+            raise
+        else:
+            await self._end(MissionTrigger.COMPLETE, {"summary": f"answered by {self._route.fallback_path}"})
+        finally:
+            holding.cancel()
+            await asyncio.gather(holding, return_exceptions=True)
+
+    async def _hold(self) -> None:
+        """Keep the primary's hold alive until cancelled; a busy registry is tried again in time."""
+        fence = self._fence
+        while fence is not None:
+            await self._desk.clock.sleep(PRIMARY_HOLD_SECONDS / 3)
+            renewal = RenewHold(mission_id=self.mission_id, attempt=fence.attempt, seconds=PRIMARY_HOLD_SECONDS)
+            try:
+                await self._desk.store.execute(renewal)
+            except DraganError as error:
+                if not error.entry.retryable:
+                    return
+
+    async def _end(self, trigger: MissionTrigger, content: Mapping[str, Any]) -> None:
+        """Record how the primary path ended. Refused: the registry knows better by now (cancelled, say)."""
+        reason = ReasonCode.FALLBACK_FAILED if trigger is MissionTrigger.FAIL else None
+        command = MissionCommand(
+            trigger=trigger,
+            by=By(kind=Actor.PRIMARY, name=self._desk.gateway.name, way="gateway"),
+            fence=self._fence,
+            reason=reason,
+            content=content,
+        )
+        self._over = True
+        try:
+            await self._step(command)
+        except DraganError as refused:
+            log.warning(
+                "the fallback's end was refused",
+                action="delegation.end_refused",
+                mission_id=self.mission_id,
+                code=refused.code.value,
+            )
+
+    async def _leave(self) -> None:
+        """The caller is gone: end the mission, whatever it is doing, even while this task is being cancelled."""
+        self._over = True
+        if self._mission_id is None:
+            return
+        leaving = asyncio.create_task(self._cancel(), name=f"leave {self._mission_id}")
+        while not leaving.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                # Cancelled again: the mission still has to be ended first, and the caller's own error goes on after.
+                await asyncio.shield(leaving)
+        if not leaving.cancelled() and (error := leaving.exception()) is not None:
+            log.warning("the mission could not be ended", action="delegation.leave_failed", error=str(error))
+
+    async def _cancel(self) -> None:
+        command = MissionCommand(trigger=MissionTrigger.CANCEL, by=self._desk.gateway, reason=ReasonCode.CALLER_GONE)
+        try:
+            await self._step(command)
+        except DraganError as refused:
+            if refused.code in (ErrorCode.MISSION_UNKNOWN, ErrorCode.MISSION_TERMINAL):
+                return  # never dispatched, or over already
+            raise
+        if self._fence is not None:
+            # The holder is this very turn: it says itself that it stopped.
+            stopped = MissionCommand(
+                trigger=MissionTrigger.STOPPED,
+                by=By(kind=Actor.PRIMARY, name=self._desk.gateway.name, way="gateway"),
+                fence=self._fence,
+            )
+            await self._step(stopped)
+
+    @property
+    def mission_id(self) -> str:
+        """The mission; only after the dispatch."""
+        if self._mission_id is None:
+            raise RuntimeError("nothing has been dispatched yet")
+        return self._mission_id
+
+    async def _step(self, command: MissionCommand) -> Stepped:
+        return await self._desk.store.execute(StepMission(mission_id=self.mission_id, command=command))
+
+    def _event(
+        self,
+        kind: str,
+        event_type: str,
+        *,
+        message: str | None = None,
+        entry: Mapping[str, Any] | None = None,
+        reason: ReasonCode | None = None,
+        path: str | None = None,
+    ) -> TurnEvent:
+        members: dict[str, Any] = {
+            "type": event_type,
+            "kind": kind,
+            "vp_id": self._route.vp_id,
+            "mission_id": self._mission_id,
+            "session_id": self._turn.session_id[:500] or None,
+            "message": message,
+            "reason_code": None if reason is None else reason.value,
+            "path": path,
+            "event": None if entry is None else dict(entry),
+        }
+        return TurnEvent.model_validate({name: value for name, value in members.items() if value is not None})

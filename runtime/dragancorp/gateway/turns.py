@@ -1,0 +1,52 @@
+"""What a gateway hands in, and what comes out beside the primary path's own events."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from dragancorp.errors import DraganError, ErrorCode
+from dragancorp_contracts.lifecycle import ReasonCode
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turn:
+    """One thing a caller asks of a gateway.
+
+    `mission` holds members of the envelope that the gateway sets itself, e.g. extensions, budget or constraints.
+    """
+
+    text: str
+    session_id: str
+    turn_id: str | None = None
+    source: str = "user"
+    mission: Mapping[str, Any] = field(default_factory=dict)
+
+
+Primary = Callable[[Turn], AsyncIterator[Any] | AsyncGenerator[Any, None]]
+"""The `Primary` port: the gateway's own agent. Its events are passed on as they are."""
+
+
+@asynccontextmanager
+async def closing(events: AsyncIterator[Any]) -> AsyncIterator[AsyncIterator[Any]]:
+    """Iterate inside; at the end close what can be closed, so that nothing is left to the garbage collector."""
+    try:
+        yield events
+    finally:
+        if isinstance(events, AsyncGenerator):
+            await events.aclose()
+
+
+class DelegationRefusedError(DraganError):
+    """The mission ended for a reason that has no fallback; `reason` and `mission_id` say which and what."""
+
+    def __init__(self, mission_id: str, state: str, reason: ReasonCode | None) -> None:
+        why = reason.value if reason is not None else state
+        super().__init__(
+            ErrorCode.DELEGATION_REFUSED,
+            f"the mission {mission_id!r} ended {state}: {why}",
+            facts={"mission_id": mission_id, "state": state, "reason_code": why},
+        )
+        self.mission_id = mission_id
+        self.state = state
+        self.reason = reason

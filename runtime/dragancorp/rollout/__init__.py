@@ -1,0 +1,1 @@
+"""Evidence on how a lane is doing."""
