@@ -38,16 +38,8 @@ SAYABLE: Mapping[MissionTrigger, frozenset[ReasonCode]] = MappingProxyType(
             }
         ),
         MissionTrigger.START_TIMEOUT: frozenset({ReasonCode.START_TIMEOUT, ReasonCode.LANE_DRAINING}),
-        # A lane fails in more ways than the toolkit knows; what only the store or an operator decides is not one.
-        MissionTrigger.FAIL: frozenset(ReasonCode)
-        - {
-            ReasonCode.AWAITING_FALLBACK,
-            ReasonCode.ATTEMPTS_EXHAUSTED,
-            ReasonCode.APPROVAL_DENIED,
-            ReasonCode.APPROVAL_EXPIRED,
-            ReasonCode.BUDGET_DENIED,
-            ReasonCode.CANCEL_FORCED,
-        },
+        # Executors fail in more ways than the toolkit knows, and the end of a mission must not be lost over its reason.
+        MissionTrigger.FAIL: frozenset(ReasonCode),
     }
 )
 

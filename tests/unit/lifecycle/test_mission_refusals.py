@@ -102,7 +102,6 @@ REFUSALS = [
     Refused("M5", "usage fell", running(), LANE, Does.COMPLETE, Code.USAGE_DECREASED, says=FEWER_CALLS),
     Refused("M5", "lease taken over", running(), LANE, Does.COMPLETE, Code.STALE_EPOCH, known=REGAINED),
     Refused("M6", "old epoch", running(), LANE, Does.FAIL, Code.STALE_EPOCH, says=STALE),
-    Refused("M6", "lane denies", running(), LANE, Does.FAIL, Code.DOCUMENT_INVALID, says={"reason": Why.BUDGET_DENIED}),
     Refused("M7", "lease taken over", running(DELEGATED), LANE, Does.FAIL, Code.STALE_EPOCH, known=REGAINED),
     Refused(
         "F1", "other attempt", awaiting_fallback(), GATEWAY, Does.TAKE_FALLBACK, Code.STALE_EPOCH,

@@ -80,10 +80,12 @@ def test_a_lane_cannot_give_itself_a_fallback_by_blocking_for_one() -> None:
         assert refused(row, asked, facts()) is ErrorCode.DOCUMENT_INVALID
 
 
-@pytest.mark.parametrize("reason", [Why.APPROVAL_DENIED, Why.ATTEMPTS_EXHAUSTED, Why.APPROVAL_EXPIRED])
-def test_a_lane_cannot_give_the_reasons_of_operators_and_of_the_store(reason: Why) -> None:
-    row = running()
-    assert refused(row, command(Does.FAIL, LANE, row, reason=reason), facts()) is ErrorCode.DOCUMENT_INVALID
+@pytest.mark.parametrize("reason", list(Why))
+def test_the_end_of_a_mission_is_not_lost_over_the_reason_its_executor_gives(reason: Why) -> None:
+    for kind in MissionKind:
+        row = running(kind)
+        after = changed(row, command(Does.FAIL, LANE, row, reason=reason), facts()).row
+        assert after.state is not MissionState.RUNNING
 
 
 def test_a_failure_without_a_reason_is_an_error_of_the_executor_and_has_its_fallback() -> None:

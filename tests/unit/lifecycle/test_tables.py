@@ -9,7 +9,7 @@ from dragancorp.lifecycle import mission_guards, session_guards
 from dragancorp.lifecycle.mission_reasons import SAYABLE
 from dragancorp_contracts import lifecycle
 from dragancorp_contracts.errors import CATALOGUE, ErrorCode
-from dragancorp_contracts.lifecycle import Actor, Holder, MissionKind, ReasonCode
+from dragancorp_contracts.lifecycle import Actor, Holder, MissionKind, MissionTrigger, ReasonCode
 
 MACHINES: tuple[tuple[str, Mapping[str, Any], Mapping[str, Any], tuple[Any, ...], tuple[Any, ...]], ...] = (
     (
@@ -32,6 +32,15 @@ SETTINGS = {
     "executor_session", "failures", "hold_seconds", "holder", "keep_holder", "last_error", "lease", "parked",
     "reason_from_cause", "resume",
 }  # fmt: skip
+SAID_BY_EXECUTORS = {
+    ReasonCode.EXECUTOR_ERROR,
+    ReasonCode.EXECUTOR_CRASHED,
+    ReasonCode.SESSION_UNRESUMABLE,
+    ReasonCode.TOOL_FORBIDDEN,
+    ReasonCode.OUTPUTS_MISSING,
+    ReasonCode.EXTENSION_UNSUPPORTED,
+    ReasonCode.CONSTRAINT_REFUSED,
+}
 # Declared for what stands outside the two machines' rows.
 SAID_ELSEWHERE = {ReasonCode.LANE_RESET}
 
@@ -106,8 +115,9 @@ def test_every_reason_is_given_by_a_row_or_may_be_given_by_a_command() -> None:
     rows = MACHINES[0][3]
     by_rows = {row.reason for row in rows if row.reason is not None}
     by_causes = {ReasonCode(row.sets["cause"]) for row in rows if row.sets.get("cause", "command") != "command"}
-    by_commands = {reason for reasons in SAYABLE.values() for reason in reasons}
-    assert by_rows | by_causes | by_commands | SAID_ELSEWHERE == set(ReasonCode)
+    by_commands = {reason for trigger, reasons in SAYABLE.items() if trigger != "fail" for reason in reasons}
+    assert by_rows | by_causes | by_commands | SAID_BY_EXECUTORS | SAID_ELSEWHERE == set(ReasonCode)
+    assert SAYABLE[MissionTrigger.FAIL] >= SAID_BY_EXECUTORS
 
 
 def test_every_row_that_ends_or_blocks_a_mission_knows_why() -> None:
