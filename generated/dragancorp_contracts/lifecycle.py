@@ -301,8 +301,6 @@ class ReasonCode(StrEnum):
     """A required extension is not understood."""
     CONSTRAINT_REFUSED = "constraint_refused"
     """The mission's own constraints forbid what it asks."""
-    LANE_RESET = "lane_reset"
-    """An operator reset the lane."""
 
 
 TERMINAL_MISSION_STATES = frozenset(
@@ -334,6 +332,96 @@ FALLBACK_REASONS = frozenset(
     }
 )
 """The reasons after which the primary path may finish a delegated mission."""
+
+TRIGGER_REASONS: Mapping[MissionTrigger, frozenset[ReasonCode]] = MappingProxyType(
+    {
+        MissionTrigger.FAIL: frozenset(
+            {
+                ReasonCode.EXECUTOR_ERROR,
+                ReasonCode.EXECUTOR_CRASHED,
+                ReasonCode.IDLE_TIMEOUT,
+                ReasonCode.LEASE_LOST,
+                ReasonCode.START_TIMEOUT,
+                ReasonCode.SESSION_UNRESUMABLE,
+                ReasonCode.LANE_DRAINING,
+                ReasonCode.APPROVAL_REQUIRED,
+                ReasonCode.APPROVAL_WANTED,
+                ReasonCode.INPUT_WANTED,
+                ReasonCode.LOGIN_WANTED,
+                ReasonCode.BUDGET_EXHAUSTED,
+                ReasonCode.AWAITING_FALLBACK,
+                ReasonCode.APPROVAL_DENIED,
+                ReasonCode.BUDGET_DENIED,
+                ReasonCode.APPROVAL_EXPIRED,
+                ReasonCode.TOOL_FORBIDDEN,
+                ReasonCode.FALLBACK_FAILED,
+                ReasonCode.PRIMARY_LOST,
+                ReasonCode.ATTEMPTS_EXHAUSTED,
+                ReasonCode.CANCEL_REQUESTED,
+                ReasonCode.CANCEL_FORCED,
+                ReasonCode.CALLER_GONE,
+                ReasonCode.PARENT_ENDED,
+                ReasonCode.STAGE_LEFT_SHADOW,
+                ReasonCode.DEADLINE_PASSED,
+                ReasonCode.WINDOW_CLOSED,
+                ReasonCode.MAX_RUNTIME_EXCEEDED,
+                ReasonCode.BACKSTOP_REACHED,
+                ReasonCode.SHADOW_BLOCKED,
+                ReasonCode.DRAINED,
+                ReasonCode.SUSPENDED,
+                ReasonCode.OUTPUTS_MISSING,
+                ReasonCode.EXTENSION_UNSUPPORTED,
+                ReasonCode.CONSTRAINT_REFUSED,
+            }
+        ),
+        MissionTrigger.BLOCK: frozenset(
+            {
+                ReasonCode.APPROVAL_WANTED,
+                ReasonCode.INPUT_WANTED,
+                ReasonCode.LOGIN_WANTED,
+                ReasonCode.BUDGET_EXHAUSTED,
+            }
+        ),
+        MissionTrigger.DENY: frozenset(
+            {
+                ReasonCode.APPROVAL_DENIED,
+                ReasonCode.BUDGET_DENIED,
+            }
+        ),
+        MissionTrigger.START_TIMEOUT: frozenset(
+            {
+                ReasonCode.START_TIMEOUT,
+                ReasonCode.LANE_DRAINING,
+            }
+        ),
+        MissionTrigger.CANCEL: frozenset(
+            {
+                ReasonCode.CANCEL_REQUESTED,
+                ReasonCode.CALLER_GONE,
+                ReasonCode.PARENT_ENDED,
+                ReasonCode.STAGE_LEFT_SHADOW,
+            }
+        ),
+        MissionTrigger.TIME_OVER: frozenset(
+            {
+                ReasonCode.DEADLINE_PASSED,
+                ReasonCode.WINDOW_CLOSED,
+                ReasonCode.MAX_RUNTIME_EXCEEDED,
+                ReasonCode.BACKSTOP_REACHED,
+            }
+        ),
+    }
+)
+"""The reasons a trigger may give where its row names none; a trigger that is missing gives none."""
+
+DEFAULT_REASONS: Mapping[MissionTrigger, ReasonCode] = MappingProxyType(
+    {
+        MissionTrigger.FAIL: ReasonCode.EXECUTOR_ERROR,
+        MissionTrigger.START_TIMEOUT: ReasonCode.START_TIMEOUT,
+        MissionTrigger.CANCEL: ReasonCode.CANCEL_REQUESTED,
+    }
+)
+"""The reason a trigger means when it says none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -561,6 +649,18 @@ MISSION_GUARDS: Mapping[str, Guard] = MappingProxyType(
             description="The lane's policy is fail, or the mission is a shadow.",
             refusal=None,
         ),
+        "hold_over": Guard(
+            name="hold_over",
+            machine="mission",
+            description="Its hold has expired.",
+            refusal=ErrorCode.TRANSITION_REFUSED,
+        ),
+        "decision_over": Guard(
+            name="decision_over",
+            machine="mission",
+            description="The time for a decision has passed.",
+            refusal=ErrorCode.TRANSITION_REFUSED,
+        ),
     }
 )
 """Every guard of a mission by its name."""
@@ -653,7 +753,8 @@ MISSION_TRANSITIONS: tuple[Transition[MissionState, MissionTrigger], ...] = (
         event=EventType.MISSION_CANCEL_REQUESTED,
         reason=None,
         target=None,
-        sets=MappingProxyType({"cancel_requested": True}),
+        sets=MappingProxyType({"cancel_requested": True, "cause": "command"}),
+        note="Why the end was asked for is kept as the cause.",
     ),
     Transition(
         id="C3",
@@ -680,10 +781,10 @@ MISSION_TRANSITIONS: tuple[Transition[MissionState, MissionTrigger], ...] = (
         when=("cancel_asked",),
         guards=("fence",),
         event=EventType.MISSION_CANCELLED,
-        reason=ReasonCode.CANCEL_REQUESTED,
+        reason=None,
         target=MissionState.CANCELLED,
-        sets=MappingProxyType({}),
-        note="What the holder reported is kept as late_result.",
+        sets=MappingProxyType({"reason_from_cause": True}),
+        note="The reason is the one its end was asked for with; what the holder reported is kept as late_result.",
     ),
     Transition(
         id="C4",
@@ -730,7 +831,7 @@ MISSION_TRANSITIONS: tuple[Transition[MissionState, MissionTrigger], ...] = (
                 Actor.RECONCILER,
             }
         ),
-        when=(),
+        when=("no_cancel_asked",),
         guards=(),
         event=EventType.MISSION_TIMED_OUT,
         reason=None,
@@ -753,6 +854,7 @@ MISSION_TRANSITIONS: tuple[Transition[MissionState, MissionTrigger], ...] = (
             {
                 Actor.RECONCILER,
                 Actor.LANE,
+                Actor.PRIMARY,
             }
         ),
         when=("no_cancel_asked",),
@@ -946,7 +1048,7 @@ MISSION_TRANSITIONS: tuple[Transition[MissionState, MissionTrigger], ...] = (
             }
         ),
         when=("held_by_primary",),
-        guards=(),
+        guards=("hold_over",),
         event=EventType.MISSION_FAILED,
         reason=ReasonCode.PRIMARY_LOST,
         target=MissionState.FAILED,
@@ -1144,6 +1246,7 @@ MISSION_TRANSITIONS: tuple[Transition[MissionState, MissionTrigger], ...] = (
         sources=frozenset(
             {
                 MissionState.RUNNING,
+                MissionState.BLOCKED,
             }
         ),
         triggers=frozenset(
@@ -1168,6 +1271,7 @@ MISSION_TRANSITIONS: tuple[Transition[MissionState, MissionTrigger], ...] = (
         sources=frozenset(
             {
                 MissionState.RUNNING,
+                MissionState.BLOCKED,
             }
         ),
         triggers=frozenset(
@@ -1186,6 +1290,7 @@ MISSION_TRANSITIONS: tuple[Transition[MissionState, MissionTrigger], ...] = (
         reason=None,
         target=MissionState.FAILED,
         sets=MappingProxyType({}),
+        note="Also while it waits for a decision: an executor may die meanwhile.",
     ),
     Transition(
         id="F1",
@@ -1257,7 +1362,7 @@ MISSION_TRANSITIONS: tuple[Transition[MissionState, MissionTrigger], ...] = (
             }
         ),
         when=("awaiting_fallback",),
-        guards=(),
+        guards=("hold_over",),
         event=EventType.MISSION_FAILED,
         reason=None,
         target=MissionState.FAILED,
@@ -1283,7 +1388,10 @@ MISSION_TRANSITIONS: tuple[Transition[MissionState, MissionTrigger], ...] = (
             }
         ),
         when=("shadow",),
-        guards=("fence",),
+        guards=(
+            "fence",
+            "no_cancel_asked",
+        ),
         event=EventType.MISSION_FAILED,
         reason=ReasonCode.SHADOW_BLOCKED,
         target=MissionState.FAILED,
@@ -1368,7 +1476,10 @@ MISSION_TRANSITIONS: tuple[Transition[MissionState, MissionTrigger], ...] = (
             "not_held",
             "not_awaiting_fallback",
         ),
-        guards=("budget_above_usage",),
+        guards=(
+            "no_cancel_asked",
+            "budget_above_usage",
+        ),
         event=EventType.MISSION_RESUMED,
         reason=None,
         target=MissionState.QUEUED,
@@ -1444,7 +1555,7 @@ MISSION_TRANSITIONS: tuple[Transition[MissionState, MissionTrigger], ...] = (
             }
         ),
         when=("not_awaiting_fallback",),
-        guards=(),
+        guards=("decision_over",),
         event=EventType.MISSION_FAILED,
         reason=ReasonCode.APPROVAL_EXPIRED,
         target=MissionState.FAILED,
@@ -2166,7 +2277,7 @@ SESSION_TRANSITIONS: tuple[Transition[SessionState, SessionTrigger], ...] = (
         event=EventType.SESSION_RETIRED,
         reason=None,
         target=SessionState.RETIRED,
-        sets=MappingProxyType({}),
+        sets=MappingProxyType({"drain_open": False}),
     ),
 )
 """The rows of a session, in order."""

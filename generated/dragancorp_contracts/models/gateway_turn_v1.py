@@ -66,7 +66,6 @@ class ReasonCode(StrEnum):
     outputs_missing = "outputs_missing"
     extension_unsupported = "extension_unsupported"
     constraint_refused = "constraint_refused"
-    lane_reset = "lane_reset"
 
 
 class Turn(BaseModel):

@@ -140,9 +140,19 @@ class States(BaseModel):
     """
 
 
+class Reason(RootModel[StrictStr]):
+    model_config = ConfigDict(
+        frozen=True,
+    )
+    root: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
+    """
+    A reason.
+    """
+
+
 class MissionItem1(BaseModel):
     """
-    A name and what it means.
+    A trigger, what it means, and the reasons it may give.
     """
 
     model_config = ConfigDict(
@@ -156,6 +166,14 @@ class MissionItem1(BaseModel):
     description: Annotated[StrictStr, Field(max_length=500, min_length=1)]
     """
     What it means.
+    """
+    reasons: list[Reason] | MISSING = MISSING
+    """
+    The reasons it may give where its row names none; left out: it gives none.
+    """
+    default_reason: Annotated[StrictStr | MISSING, Field(pattern="^[a-z][a-z0-9_]{0,63}$")] = MISSING
+    """
+    The reason it means when it says none.
     """
 
 
@@ -229,7 +247,7 @@ class Event(BaseModel):
     """
 
 
-class Reason(BaseModel):
+class Reason2(BaseModel):
     """
     A reason.
     """
@@ -598,7 +616,7 @@ class Lifecycle(ContractRoot):
     """
     The events of the ledger.
     """
-    reasons: list[Reason]
+    reasons: list[Reason2]
     """
     Why things end or wait.
     """

@@ -86,12 +86,11 @@ class ReasonCode(StrEnum):
     outputs_missing = "outputs_missing"
     extension_unsupported = "extension_unsupported"
     constraint_refused = "constraint_refused"
-    lane_reset = "lane_reset"
 
 
 class Cause(StrEnum):
     """
-    Why it awaits a fallback.
+    What lies behind it: why it awaits a fallback, gave up its slot, or why its end was asked for.
     """
 
     executor_error = "executor_error"
@@ -129,7 +128,6 @@ class Cause(StrEnum):
     outputs_missing = "outputs_missing"
     extension_unsupported = "extension_unsupported"
     constraint_refused = "constraint_refused"
-    lane_reset = "lane_reset"
 
 
 class CompletedVia(StrEnum):
@@ -237,7 +235,6 @@ class Reason(StrEnum):
     outputs_missing = "outputs_missing"
     extension_unsupported = "extension_unsupported"
     constraint_refused = "constraint_refused"
-    lane_reset = "lane_reset"
 
 
 class Fallback(BaseModel):
@@ -334,7 +331,7 @@ class MissionEvent(ContractRoot):
     """
     cause: Cause | MISSING = MISSING
     """
-    Why it awaits a fallback.
+    What lies behind it: why it awaits a fallback, gave up its slot, or why its end was asked for.
     """
     idempotency_key: Annotated[StrictStr | MISSING, Field(max_length=255, min_length=1)] = MISSING
     """

@@ -211,12 +211,11 @@ class ReasonCode(StrEnum):
     outputs_missing = "outputs_missing"
     extension_unsupported = "extension_unsupported"
     constraint_refused = "constraint_refused"
-    lane_reset = "lane_reset"
 
 
 class Cause(StrEnum):
     """
-    Why it awaits a fallback.
+    What lies behind it: why it awaits a fallback, gave up its slot, or why its end was asked for.
     """
 
     executor_error = "executor_error"
@@ -254,7 +253,6 @@ class Cause(StrEnum):
     outputs_missing = "outputs_missing"
     extension_unsupported = "extension_unsupported"
     constraint_refused = "constraint_refused"
-    lane_reset = "lane_reset"
 
 
 class PriorityClass(StrEnum):
@@ -361,7 +359,7 @@ class MissionRecord(BaseModel):
     """
     cause: Cause | MISSING = MISSING
     """
-    Why it awaits a fallback.
+    What lies behind it: why it awaits a fallback, gave up its slot, or why its end was asked for.
     """
     parked: StrictBool | MISSING = MISSING
     """

@@ -32,6 +32,9 @@ def dangling(table: dict[str, Any]) -> list[str]:
     }
     found = _twice("transition", [row["id"] for row in table["transitions"]])
     found += _twice("guard", [f"{guard['machine']}.{guard['name']}" for guard in table["guards"]])
+    for trigger in table["triggers"]["mission"]:
+        used = {*trigger.get("reasons", ()), *_given(trigger.get("default_reason"))}
+        found += [f"{trigger['name']}: there is no reason {name!r}" for name in sorted(used - known["reasons"])]
     for row in table["transitions"]:
         states, triggers = (_names(table[kind][row["machine"]]) for kind in ("states", "triggers"))
         guards = _names([guard for guard in table["guards"] if guard["machine"] == row["machine"]])

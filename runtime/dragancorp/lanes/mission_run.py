@@ -135,6 +135,7 @@ class MissionRun:
                 artifacts=hands.workspace.artifacts_dir(row.mission_id),
                 processes=hands.processes,
                 clock=hands.clock,
+                environment=self._environment(),
             )
             begun = False
             try:
@@ -149,6 +150,17 @@ class MissionRun:
                 await hands.clock.sleep(BUSY_PAUSE_SECONDS)
                 continue
             return
+
+    def _environment(self) -> dict[str, str]:
+        """What child processes are told: ids and folders, no secrets."""
+        row, workspace = self._claimed.row, self._hands.workspace
+        return {
+            "DRAGAN_VP_ID": row.vp_id,
+            "DRAGAN_MISSION_ID": row.mission_id,
+            "DRAGAN_ATTEMPT": str(row.attempt),
+            "DRAGAN_WORKSPACE": str(workspace.path),
+            "DRAGAN_ARTIFACTS": str(workspace.artifacts_dir(row.mission_id)),
+        }
 
     def _heard(self, event: Event) -> None:
         self._heard_at = self._hands.clock.monotonic()

@@ -1,7 +1,7 @@
 """What a decision needs to know beside the row: read in the same transaction, handed in, never looked up."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from dragancorp.lifecycle.rows import SessionRow
@@ -48,8 +48,6 @@ class SessionFacts:
 
     lane: LanePolicy
     fresh_id: str
-    fresh_session_id: str = ""
     held_missions: int = 0
     unfinished_missions: int = 0
     observed_expired: bool = False
-    extra: Mapping[str, Any] = field(default_factory=dict)

@@ -7,7 +7,7 @@ from dragancorp.lifecycle.commands import By, MissionCommand
 from dragancorp.lifecycle.facts import MissionFacts
 from dragancorp.lifecycle.mission_events import callbacks, with_events
 from dragancorp.lifecycle.mission_guards import HOLDERS, PREDICATES, over_budget
-from dragancorp.lifecycle.mission_reasons import SAYABLE, reason_given
+from dragancorp.lifecycle.mission_reasons import reason_given
 from dragancorp.lifecycle.mission_step import MissionStep, MissionTransition, row_after
 from dragancorp.lifecycle.rows import MissionRow
 from dragancorp.lifecycle.table import choose
@@ -16,6 +16,7 @@ from dragancorp_contracts.lifecycle import (
     MISSION_GUARDS,
     MISSION_REFUSALS,
     MISSION_TRANSITIONS,
+    TRIGGER_REASONS,
     Actor,
     Holder,
     MissionState,
@@ -80,16 +81,16 @@ def _stale(row: MissionRow, command: MissionCommand, facts: MissionFacts, now: d
 def _unsayable(transition: MissionTransition, row: MissionRow, command: MissionCommand) -> Refusal | None:
     """Where the table leaves the reason to the command: only one that this trigger may have."""
     own_reason = transition.reason is not None and transition.sets.get("cause") != "command"
-    if own_reason or transition.event is None or command.trigger not in SAYABLE:
+    if own_reason or transition.event is None or command.trigger not in TRIGGER_REASONS:
         return None
     reason = reason_given(row, command)
-    if reason in SAYABLE[command.trigger]:
+    if reason in TRIGGER_REASONS[command.trigger]:
         return None
     said = "no reason" if reason is None else f"the reason {reason.value!r}"
     return Refusal(
         code=ErrorCode.DOCUMENT_INVALID,
         detail=f"{command.trigger.value!r} does not come with {said}",
-        facts={"reasons": sorted(one.value for one in SAYABLE[command.trigger]), "row": transition.id},
+        facts={"reasons": sorted(one.value for one in TRIGGER_REASONS[command.trigger]), "row": transition.id},
     )
 
 

@@ -74,7 +74,8 @@ def _event(event_type: EventType, step: MissionStep, row: MissionRow) -> Event:
         event["reason_code"] = step.reason.value
     if step.cause is not None:
         event["cause"] = step.cause.value
-    if command.idempotency_key is not None:
+    # A report is found again by one entry, the one that moved the mission.
+    if command.idempotency_key is not None and event_type is not EventType.MISSION_BUDGET_CHANGED:
         event["idempotency_key"] = command.idempotency_key
     if step.transition.id == "C3":
         event |= _late_result(step)

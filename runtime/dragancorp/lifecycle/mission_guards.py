@@ -109,6 +109,10 @@ PREDICATES: Mapping[str, Guard] = {
     "shadow": lambda row, command, facts, now: row.kind is MissionKind.SHADOW,
     "delegated_with_fallback": lambda row, command, facts, now: _with_fallback(row, command),
     "not_delegated_or_without_fallback": lambda row, command, facts, now: not _with_fallback(row, command),
+    "hold_over": lambda row, command, facts, now: row.hold_expires_at is not None and row.hold_expires_at <= now,
+    "decision_over": lambda row, command, facts, now: (
+        row.approval_expires_at is not None and row.approval_expires_at <= now
+    ),
     "held": lambda row, command, facts, now: row.holder is not Holder.NONE,
     "not_held": lambda row, command, facts, now: row.holder is Holder.NONE,
     "held_by_lane": lambda row, command, facts, now: row.holder is Holder.LANE,

@@ -49,12 +49,14 @@ class MissionStep:
     def reason(self) -> ReasonCode | None:
         """Why: the table's reason, the one the lane failed with, or the command's."""
         if self.transition.sets.get("reason_from_cause"):
-            return self.row.cause or ReasonCode.EXECUTOR_ERROR
+            return self.row.cause or (
+                ReasonCode.EXECUTOR_ERROR if self.row.cancel_requested_at is None else ReasonCode.CANCEL_REQUESTED
+            )
         return self.transition.reason or reason_given(self.row, self.command)
 
     @property
     def cause(self) -> ReasonCode | None:
-        """Why it awaits a fallback, or gives up its slot."""
+        """What lies behind: why it awaits a fallback, gives up its slot, or why its end was asked for."""
         cause = self.transition.sets.get("cause")
         if cause is None:
             return None
@@ -70,9 +72,12 @@ def row_after(step: MissionStep) -> MissionRow:
         changes |= _state_changes(step)
     changes |= _counters(step) | _hold_changes(step) | _content_changes(step)
     sets = step.transition.sets
-    changes |= {flag: True for flag in ("parked", "resume") if sets.get(flag)}
+    if sets.get("parked"):
+        changes["parked"] = True
+    if sets.get("resume"):
+        changes["resume"] = step.row.attempt > 0  # approved before the start: nothing has left traces yet
     if sets.get("cancel_requested"):
-        changes["cancel_requested_at"] = step.now
+        changes |= {"cancel_requested_at": step.now, "cause": step.cause}
     if sets.get("backoff"):
         changes["not_before"] = step.now + timedelta(seconds=backoff(step.facts, step.row.failures))
     return replace(step.row, **changes)

@@ -101,7 +101,10 @@ STEPS = [
     ),
     Step("F3-completed", with_primary(), PRIMARY, Does.COMPLETE, "completed", then={"completed_via": "primary"}),
     Step("F3-failed", with_primary(), PRIMARY, Does.FAIL, "failed", why=Why.FALLBACK_FAILED),
-    Step("F4", awaiting_fallback(), RECONCILER, Does.FALLBACK_EXPIRED, "failed", why=Why.EXECUTOR_CRASHED),
+    Step(
+        "F4", awaiting_fallback(hold_expires_at=NOW), RECONCILER, Does.FALLBACK_EXPIRED, "failed",
+        why=Why.EXECUTOR_CRASHED,
+    ),
     Step(
         "B1", running(), LANE, Does.BLOCK, "blocked", holder=BY_LANE, why=Why.INPUT_WANTED,
         says={"reason": Why.INPUT_WANTED},
@@ -120,7 +123,7 @@ STEPS = [
     Step("B4", blocked(DELEGATED), RECONCILER, Does.LEASE_LOST, "blocked", "progress", why=Why.APPROVAL_WANTED),
     Step("B5", blocked(), OPERATOR, Does.DENY, "failed", because=Why.APPROVAL_DENIED),
     Step("B5", suspended(), OPERATOR, Does.DENY, "failed", because=Why.BUDGET_DENIED),
-    Step("B6", blocked(), RECONCILER, Does.APPROVAL_EXPIRED, "failed", why=Why.APPROVAL_EXPIRED),
+    Step("B6", blocked(approval_expires_at=NOW), RECONCILER, Does.APPROVAL_EXPIRED, "failed", why=Why.APPROVAL_EXPIRED),
     Step("B7", running(SHADOW), LANE, Does.BLOCK, "failed", why=Why.SHADOW_BLOCKED),
     Step("C1", queued(), CALLER, Does.CANCEL, "cancelled", why=Why.CANCEL_REQUESTED),
     Step("C1", suspended(), GATEWAY, Does.CANCEL, "cancelled", because=Why.CALLER_GONE),
@@ -174,7 +177,7 @@ STEPS = [
         "R4", running(DELEGATED), RECONCILER, Does.LEASE_LOST, "blocked", why=Why.AWAITING_FALLBACK,
         then={"cause": Why.LEASE_LOST, "hold_expires_at": NOW + timedelta(seconds=30)},
     ),
-    Step("R5", with_primary(), RECONCILER, Does.HOLD_EXPIRED, "failed", why=Why.PRIMARY_LOST),
+    Step("R5", with_primary(hold_expires_at=NOW), RECONCILER, Does.HOLD_EXPIRED, "failed", why=Why.PRIMARY_LOST),
     Step("D1", running(failures=1), LANE, Does.HAND_BACK, "queued", "requeued", why=Why.DRAINED, then={"resume": True}),
     Step(
         "D1-fallback", running(DELEGATED), LANE, Does.HAND_BACK, "blocked", why=Why.AWAITING_FALLBACK,

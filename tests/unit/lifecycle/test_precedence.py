@@ -126,7 +126,7 @@ def test_the_time_of_a_blocked_mission_runs_out_and_its_holder_is_let_go() -> No
 
 
 def test_the_hold_of_a_blocked_mission_and_the_wait_for_a_fallback_run_out_each_in_its_own_way() -> None:
-    held, waiting = blocked(), awaiting_fallback()
+    held, waiting = blocked(), awaiting_fallback(hold_expires_at=NOW)
     expired, suspend = Does.FALLBACK_EXPIRED, Does.SUSPEND
     assert refused(held, command(expired, RECONCILER, held), facts()) is ErrorCode.TRANSITION_REFUSED
     assert refused(waiting, command(suspend, RECONCILER, waiting), facts()) is ErrorCode.TRANSITION_REFUSED

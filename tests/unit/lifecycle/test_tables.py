@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 
 from dragancorp.lifecycle import mission_guards, session_guards
-from dragancorp.lifecycle.mission_reasons import SAYABLE
 from dragancorp_contracts import lifecycle
 from dragancorp_contracts.errors import CATALOGUE, ErrorCode
-from dragancorp_contracts.lifecycle import Actor, Holder, MissionKind, MissionTrigger, ReasonCode
+from dragancorp_contracts.lifecycle import TRIGGER_REASONS, Actor, Holder, MissionKind, MissionTrigger, ReasonCode
 
 MACHINES: tuple[tuple[str, Mapping[str, Any], Mapping[str, Any], tuple[Any, ...], tuple[Any, ...]], ...] = (
     (
@@ -41,8 +40,6 @@ SAID_BY_EXECUTORS = {
     ReasonCode.EXTENSION_UNSUPPORTED,
     ReasonCode.CONSTRAINT_REFUSED,
 }
-# Declared for what stands outside the two machines' rows.
-SAID_ELSEWHERE = {ReasonCode.LANE_RESET}
 
 machines = pytest.mark.parametrize(
     ("guards", "predicates", "transitions", "refusals"),
@@ -115,16 +112,16 @@ def test_every_reason_is_given_by_a_row_or_may_be_given_by_a_command() -> None:
     rows = MACHINES[0][3]
     by_rows = {row.reason for row in rows if row.reason is not None}
     by_causes = {ReasonCode(row.sets["cause"]) for row in rows if row.sets.get("cause", "command") != "command"}
-    by_commands = {reason for trigger, reasons in SAYABLE.items() if trigger != "fail" for reason in reasons}
-    assert by_rows | by_causes | by_commands | SAID_BY_EXECUTORS | SAID_ELSEWHERE == set(ReasonCode)
-    assert SAYABLE[MissionTrigger.FAIL] >= SAID_BY_EXECUTORS
+    by_commands = {reason for trigger, reasons in TRIGGER_REASONS.items() if trigger != "fail" for reason in reasons}
+    assert by_rows | by_causes | by_commands | SAID_BY_EXECUTORS == set(ReasonCode)
+    assert TRIGGER_REASONS[MissionTrigger.FAIL] >= SAID_BY_EXECUTORS
 
 
 def test_every_row_that_ends_or_blocks_a_mission_knows_why() -> None:
     for row in MACHINES[0][3]:
         ends = row.target in {"blocked", "failed", "cancelled", "timed_out"}
         if ends and row.reason is None:
-            assert row.sets.get("reason_from_cause") or row.triggers <= set(SAYABLE), row.id
+            assert row.sets.get("reason_from_cause") or row.triggers <= set(TRIGGER_REASONS), row.id
 
 
 def test_fallback_follows_the_lanes_failures_and_nothing_an_operator_decided() -> None:
