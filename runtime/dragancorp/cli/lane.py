@@ -1,0 +1,91 @@
+"""`dragan lane`: lanes and how they are."""
+
+from typing import Annotated, Any
+
+import typer
+
+from dragancorp.cli import output
+from dragancorp.cli.options import DEFAULT_DATA, AsJson, DataFolder, ServerToken, ServerUrl, command_group
+from dragancorp.cli.problems import reported
+
+app = command_group("Lanes: which there are, and how they are.")
+
+
+@app.command("list")
+def list_lanes(
+    url: ServerUrl = None, token: ServerToken = None, data: DataFolder = DEFAULT_DATA, as_json: AsJson = False
+) -> None:
+    """List the lanes with their sessions."""
+    import asyncio
+
+    from dragancorp.cli.connection import Server
+
+    async def read() -> dict[str, Any]:
+        async with Server(url=url, token=token, data=data).client() as client:
+            return await client.list_sessions()
+
+    with reported(as_json):
+        found = asyncio.run(read())
+        if as_json:
+            output.document(found)
+            return
+        output.table(
+            ("lane", "status", "missions", "runtime", "heartbeat", "trouble"),
+            [
+                (
+                    session["vp_id"],
+                    session["status"],
+                    _counts(session),
+                    session.get("vp_runtime_id"),
+                    (session.get("heartbeat_at") or "")[:19],
+                    session.get("last_error"),
+                )
+                for session in found["sessions"]
+            ],
+        )
+
+
+@app.command("show")
+def show(
+    vp_id: Annotated[str, typer.Argument(metavar="VP", help="The lane.")],
+    url: ServerUrl = None,
+    token: ServerToken = None,
+    data: DataFolder = DEFAULT_DATA,
+    as_json: AsJson = False,
+) -> None:
+    """Show a lane's session: status, lease, workspace, trouble."""
+    import asyncio
+
+    from dragancorp.cli.connection import Server, path_arguments
+    from dragancorp_contracts.api.operations import GET_SESSION
+
+    async def read() -> dict[str, Any]:
+        async with Server(url=url, token=token, data=data).client() as client:
+            return await client.get_session(**path_arguments(GET_SESSION, {"vp_id": vp_id}))
+
+    with reported(as_json):
+        session = asyncio.run(read())
+        if as_json:
+            output.document(session)
+            return
+        output.facts(
+            [
+                ("lane", session["vp_id"]),
+                ("session", session["vp_session_id"]),
+                ("status", session["status"]),
+                ("missions", _counts(session) or "none waits or runs"),
+                ("runtime", session.get("vp_runtime_id")),
+                ("lease epoch", session["lease_epoch"]),
+                ("lease until", session.get("lease_expires_at")),
+                ("heartbeat", session.get("heartbeat_at")),
+                ("executor session", session.get("executor_session_id")),
+                ("continuity", session["continuity_id"]),
+                ("workspace", session.get("workspace")),
+                ("trouble", session.get("last_error") or None),
+            ]
+        )
+
+
+def _counts(session: dict[str, Any]) -> str:
+    """Unfinished missions, e.g. `queued 2, running 1`."""
+    return ", ".join(f"{state} {count}" for state, count in session.get("mission_counts", {}).items() if count)

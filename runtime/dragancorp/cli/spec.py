@@ -1,0 +1,67 @@
+"""`dragan spec`: the contracts and the code generated from them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dragancorp.cli import output
+from dragancorp.cli.options import AsJson, command_group
+from dragancorp.cli.problems import REFUSED, UNFIT, Refusal, reported
+
+app = command_group("Contracts: what is generated from them.")
+
+
+@app.callback()
+def _spec() -> None:
+    # With a callback a single command keeps its name: `dragan spec codegen`.
+    pass
+
+
+@app.command("codegen")
+def codegen(
+    specs: Annotated[Path, typer.Option(metavar="DIR", help="The folder of contracts.")] = Path("specs"),
+    out: Annotated[Path, typer.Option(metavar="PKG", help="The package to write.")] = Path(
+        "generated/dragancorp_contracts"
+    ),
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; the answer is no when it differs.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Generate models, life cycles, API and client from the contracts."""
+    from dragancorp import codegen as generator
+
+    with reported(as_json):
+        if not specs.is_dir():
+            raise Refusal(
+                "The contracts cannot be found",
+                f"there is no folder {specs}",
+                "Name the folder of contracts with --specs.",
+                exit_code=UNFIT,
+            )
+        try:
+            if check:
+                differences = generator.check(specs, out)
+            else:
+                written = generator.generate(specs, out)
+        except generator.SpecsInvalid as error:
+            raise Refusal(
+                "The contracts cannot be generated from", str(error), "Mend each place that is named.", exit_code=UNFIT
+            ) from error
+        except (generator.ToolsMissing, OSError) as error:
+            raise Refusal(
+                "Code cannot be generated here", str(error), "Nothing was written; mend what is named.", exit_code=UNFIT
+            ) from error
+        if not check:
+            if as_json:
+                output.document({"files": [str(path) for path in written]})
+            else:
+                output.note(f"{len(written)} files in {out}")
+            return
+        if as_json:
+            output.document({"differences": differences})
+        else:
+            for difference in differences:
+                output.data(difference)
+        if differences:
+            output.note(f"{len(differences)} files differ; generate them anew without --check")
+            raise typer.Exit(REFUSED)
