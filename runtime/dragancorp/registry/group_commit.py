@@ -15,7 +15,14 @@ from typing import Any
 
 import structlog
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    NotSupportedError,
+    ProgrammingError,
+)
 
 from dragancorp.clock import Clock
 from dragancorp.errors import DraganError, ErrorCode
@@ -26,7 +33,8 @@ from dragancorp.registry.signals import Signals
 from dragancorp.registry.transaction import Transaction
 
 BATCH = 64  # operations a transaction
-BUSY_RETRY_SECONDS = 30.0  # how long a batch waits for a foreign lock before its callers are told
+# What is wrong with one operation alone; any other failure is the medium's and concerns the whole transaction.
+OF_ONE_OPERATION = (DataError, IntegrityError, InterfaceError, NotSupportedError, ProgrammingError)
 
 log = structlog.get_logger("dragancorp.registry")
 
@@ -49,6 +57,7 @@ class GroupCommitWriter:
         self._signals = signals
         self._queue: queue.SimpleQueue[Asked | None] = queue.SimpleQueue()
         self._accepting = True
+        self._died = False
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="registry-writer", daemon=True)
         self.commits = 0  # durable commits so far; benchmarks read it
@@ -63,7 +72,7 @@ class GroupCommitWriter:
         with self._lock:
             if not self._accepting:
                 raise DraganError(ErrorCode.SHUTTING_DOWN, "the registry is closing")
-            if not self._thread.is_alive():
+            if self._died:
                 raise DraganError(ErrorCode.STORAGE_FAILED, "the registry's writer has died; see the log")
             self._queue.put(Asked(operation, answer))
         return answer
@@ -87,9 +96,10 @@ class GroupCommitWriter:
                         self._commit_together(connection, waiting)
         except BaseException as error:
             log.exception("the registry's writer died", action="registry.writer_died")
-            self._fail(waiting, error)
-            self._fail(self._drain(), error)
-            raise
+            with self._lock:  # from here on nobody is queued any more, so nobody is overlooked
+                self._died = True
+            for asked in (*waiting, *self._drain()):
+                _tell(asked, storage_error(error))
 
     def _gather(self) -> tuple[list[Asked], bool]:
         """Wait for the first operation, then take what else is waiting. False: this is the last batch."""
@@ -123,14 +133,12 @@ class GroupCommitWriter:
             failure = storage_error(error)
             log.warning("a batch was not stored", action="registry.batch_failed", error=str(error), size=len(batch))
             for asked in batch:
-                if not asked.answer.done() and not asked.answer.cancelled():
-                    if not asked.answer.running():
-                        asked.answer.set_running_or_notify_cancel()
-                    asked.answer.set_exception(failure)
+                _tell(asked, failure)
             return
+        # Subscribers first: who subscribes after its answer is not woken by what it did itself.
+        self._signals.publish(topics)
         for settle in settled:
             settle()
-        self._signals.publish(topics)
 
     def _attempt(self, connection: Connection, asked: Asked, topics: set[str]) -> Callable[[], None]:
         """Do one operation in a savepoint; answers what to do after the commit."""
@@ -139,8 +147,8 @@ class GroupCommitWriter:
         try:
             result = perform(tx, asked.operation)
         except DBAPIError as error:
-            if not isinstance(error, IntegrityError):
-                raise  # the medium, not the operation: the whole batch is undone and told
+            if not isinstance(error, OF_ONE_OPERATION):
+                raise  # the whole batch is undone and told
             refusal: Exception = storage_error(error)
         except Exception as error:
             refusal = error
@@ -162,11 +170,13 @@ class GroupCommitWriter:
             if asked is not None:
                 left.append(asked)
 
-    @staticmethod
-    def _fail(batch: list[Asked], error: BaseException) -> None:
-        for asked in batch:
-            if not asked.answer.done():
-                asked.answer.set_exception(storage_error(error))
+
+def _tell(asked: Asked, failure: DraganError) -> None:
+    """Answer with a failure, unless there is an answer already or the caller has gone, which may be just now."""
+    if asked.answer.done():
+        return
+    if asked.answer.running() or asked.answer.set_running_or_notify_cancel():
+        asked.answer.set_exception(failure)
 
 
 def storage_error(error: BaseException) -> DraganError:

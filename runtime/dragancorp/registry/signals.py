@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -58,8 +59,8 @@ class TopicSubscription:
         self._signals.remove(self._topic, self)
 
     def wake(self) -> None:
-        """Tell the waiting task, on its own loop."""
-        if not self._loop.is_closed():
+        """Tell the waiting task, on its own loop. Called by the writer, which a loop that has ended must not stop."""
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             self._loop.call_soon_threadsafe(self._event.set)
 
     async def wait(self, timeout: float) -> bool:
