@@ -10,21 +10,6 @@ from sqlalchemy import CheckConstraint
 
 from dragancorp_contracts.lifecycle import TERMINAL_MISSION_STATES
 
-# Columns of an ended mission that may still change: bookkeeping, not outcome.
-MISSION_BOOKKEEPING = frozenset({"updated_at"})
-MISSION_OUTCOME = (
-    "state",
-    "attempt",
-    "holder",
-    "reason_code",
-    "completed_via",
-    "fallback",
-    "finished_at",
-    "last_sequence",
-    "last_digest",
-    "document",
-)
-
 
 def words(column: str, enumeration: type[StrEnum], *, nullable: bool = False) -> CheckConstraint:
     """A CHECK that a column holds only words of a generated enumeration."""
@@ -42,11 +27,10 @@ def _quoted(values: Iterable[str]) -> str:
 def sqlite_triggers() -> dict[str, str]:
     """Name and DDL of every trigger that keeps ended missions and ledgers as they are (SQLite)."""
     ended = _quoted(state.value for state in TERMINAL_MISSION_STATES)
-    changed = " OR ".join(f"NEW.{column} IS NOT OLD.{column}" for column in MISSION_OUTCOME)
     triggers = {
         "vp_missions_terminal": (
             f"CREATE TRIGGER vp_missions_terminal BEFORE UPDATE ON vp_missions "
-            f"WHEN OLD.state IN ({ended}) AND ({changed}) "
+            f"WHEN OLD.state IN ({ended}) "
             f"BEGIN SELECT RAISE(ABORT, 'an ended mission never changes'); END"
         ),
         "vp_missions_attempt": (

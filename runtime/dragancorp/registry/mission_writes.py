@@ -111,7 +111,7 @@ def step(tx: Transaction, operation: StepMission) -> Stepped:
     before, command = stored.row, operation.command
     digest = None
     if command.idempotency_key is not None:
-        digest = report_digest(command.trigger, command.content)
+        digest = report_digest(command.trigger, command.reason, command.content)
         repeated = _repeated(tx, stored.row, command, digest)
         if repeated is not None:
             return repeated

@@ -16,7 +16,8 @@ class OwnerLock:
     """Exclusive ownership of a database file. Errors: `database_owned`, `data_folder_unusable`."""
 
     def __init__(self, database: Path) -> None:
-        self.path = database.with_name(database.name + ".lock")
+        real = Path(os.path.realpath(database))  # one lock, by whatever name the file is called
+        self.path = real.with_name(real.name + ".lock")
         self._descriptor: int | None = None
 
     def acquire(self) -> None:

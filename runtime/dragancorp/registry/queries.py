@@ -110,7 +110,10 @@ class ListLanes(Query[tuple[LaneRecord, ...]]):
 
 @dataclass(frozen=True, kw_only=True)
 class ListOverdue(Query[tuple[Overdue, ...]]):
-    """Unfinished missions for which a time limit may have passed at `now`; the store decides again when asked."""
+    """Unfinished missions for which a time limit may have passed at `now`; the store decides again when asked.
+
+    `limit` is how many that wait, and how many that are blocked; of those running none is left out.
+    """
 
     now: datetime
     limit: int = 200

@@ -100,16 +100,18 @@ def _list_overdue(connection: Connection, query: queries.ListOverdue) -> tuple[q
     held_out = and_(missions.hold_expires_at.is_not(None), missions.hold_expires_at <= now)
     undecided = and_(missions.approval_expires_at.is_not(None), missions.approval_expires_at <= now)
     cancelling = missions.cancel_requested_at.is_not(None)
-    # One statement a state, so that each uses the partial index of that state.
-    conditions = (
-        and_(missions.state == MissionState.QUEUED, ended),
-        missions.state == MissionState.RUNNING,
-        and_(missions.state == MissionState.BLOCKED, or_(ended, held_out, undecided, cancelling)),
+    # One statement a state, so that each uses the partial index of that state. Of those running, of which a lane has
+    # only as many as it has slots, all are looked at: a limit would hide what is overdue behind what is in time.
+    statements = (
+        select(*STORED_COLUMNS).where(missions.state == MissionState.QUEUED, ended).limit(query.limit),
+        select(*STORED_COLUMNS).where(missions.state == MissionState.RUNNING),
+        select(*STORED_COLUMNS)
+        .where(missions.state == MissionState.BLOCKED, or_(ended, held_out, undecided, cancelling))
+        .limit(query.limit),
     )
     rows: list[MissionRow] = []
-    for condition in conditions:
-        records = connection.execute(select(*STORED_COLUMNS).where(condition).limit(query.limit)).all()
-        rows += [stored_from(record).row for record in records]
+    for statement in statements:
+        rows += [stored_from(record).row for record in connection.execute(statement).all()]
     policies = {row.vp_id: policy for row, policy in map(session_from, connection.execute(select(*SESSION_COLUMNS)))}
     return tuple(
         queries.Overdue(row=row, policy=policies.get(row.vp_id) or LanePolicy(vp_id=row.vp_id)) for row in rows

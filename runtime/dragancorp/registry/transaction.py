@@ -23,9 +23,11 @@ from dragancorp.registry.rows import MISSION_FIELDS, SESSION_FIELDS, claim_key, 
 from dragancorp_contracts.lifecycle import Actor, MissionState
 
 
-def report_digest(trigger: str, content: Mapping[str, Any]) -> str:
+def report_digest(trigger: str, reason: str | None, content: Mapping[str, Any]) -> str:
     """What makes a repeated report the same report."""
-    return hashlib.sha256(canonical({"trigger": trigger, "content": dict(content)}).encode()).hexdigest()
+    return hashlib.sha256(
+        canonical({"trigger": trigger, "reason": reason, "content": dict(content)}).encode()
+    ).hexdigest()
 
 
 class Transaction:
