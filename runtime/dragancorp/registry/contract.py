@@ -38,7 +38,7 @@ STATUS_TRIGGERS = frozenset(
         SessionTrigger.RECOVER,
     }
 )
-"""What `set_status` takes. The others carry more than a status (a lease, an executor's session) or are not asked for."""
+"""What `set_status` takes: the other triggers carry more than a status, a lease or an executor's session."""
 
 
 class SessionRegistry:
@@ -166,7 +166,7 @@ def _lane(owner: str) -> By:
 
 def _refuse_unsafe(policy: LanePolicy) -> None:
     # One beat that is late and one that is lost must still leave the holder its lease.
-    if policy.lease_ttl <= 0 or policy.heartbeat_interval <= 0 or policy.heartbeat_interval * 3 > policy.lease_ttl:
+    if policy.lease_ttl <= 0 or policy.heartbeat_interval <= 0 or policy.heartbeat_interval > policy.lease_ttl / 3:
         raise DraganError(
             ErrorCode.DOCUMENT_INVALID,
             f"the heartbeat of {policy.vp_id!r} must be above 0 and at most a third of its lease",

@@ -1,0 +1,70 @@
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from dragancorp.clock import Clock, FakeClock
+from dragancorp.missions.scheduler import PriorityScheduler
+from dragancorp.registry.port import Store
+from dragancorp.registry.sqlite import SqliteStore
+
+from .world import World
+
+Opener = Callable[[Path, Clock], Awaitable[Store]]
+
+
+async def open_sqlite(folder: Path, clock: Clock) -> SqliteStore:
+    return await SqliteStore.open(folder / "state.db", clock=clock, scheduler=PriorityScheduler())
+
+
+OPENERS: dict[str, Opener] = {"sqlite": open_sqlite}
+"""Every adapter of the port, by name: what a test with the fixture `store` says holds for all of them."""
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture(params=sorted(OPENERS))
+def open_store(request: pytest.FixtureRequest) -> Opener:
+    return OPENERS[request.param]
+
+
+@pytest.fixture
+async def store(open_store: Opener, tmp_path: Path, clock: FakeClock) -> AsyncIterator[Store]:
+    store = await open_store(tmp_path, clock)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@pytest.fixture
+def world(store: Store, clock: FakeClock) -> World:
+    return World(store, clock)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where an SQLite store of a test has its file."""
+    return tmp_path / "state.db"
+
+
+@pytest.fixture
+async def open_at(path: Path, clock: FakeClock) -> AsyncIterator[Callable[..., Awaitable[SqliteStore]]]:
+    """A function that opens an SQLite store, closed after the test."""
+    async with AsyncExitStack() as opened:
+
+        async def open_one(at: Path = path, with_clock: Clock = clock) -> SqliteStore:
+            store = await SqliteStore.open(at, clock=with_clock, scheduler=PriorityScheduler())
+            opened.push_async_callback(store.close)
+            return store
+
+        yield open_one
