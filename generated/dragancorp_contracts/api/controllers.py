@@ -58,6 +58,12 @@ def build_handlers(service: OpsService, authenticate: Authenticate) -> list[HTTP
 
     handlers.append(_handler(operations.LIST_MISSION_EVENTS)(list_mission_events))
 
+    async def report_mission(request: AnyRequest) -> Response[Any]:
+        call = await receive(operations.REPORT_MISSION, request, authenticate)
+        raise AssertionError(f"{call} reached an operation that is not served")
+
+    handlers.append(_handler(operations.REPORT_MISSION)(report_mission))
+
     async def cancel_mission(request: AnyRequest) -> Response[Any]:
         call = await receive(operations.CANCEL_MISSION, request, authenticate)
         answer = await service.cancel_mission(call.principal, **call.arguments)
@@ -106,6 +112,186 @@ def build_handlers(service: OpsService, authenticate: Authenticate) -> list[HTTP
         return respond(operations.GET_OPENAPI, answer)
 
     handlers.append(_handler(operations.GET_OPENAPI)(get_openapi))
+
+    async def stream_mission_events(request: AnyRequest) -> Response[Any]:
+        call = await receive(operations.STREAM_MISSION_EVENTS, request, authenticate)
+        raise AssertionError(f"{call} reached an operation that is not served")
+
+    handlers.append(_handler(operations.STREAM_MISSION_EVENTS)(stream_mission_events))
+
+    async def list_mission_artifacts(request: AnyRequest) -> Response[Any]:
+        call = await receive(operations.LIST_MISSION_ARTIFACTS, request, authenticate)
+        raise AssertionError(f"{call} reached an operation that is not served")
+
+    handlers.append(_handler(operations.LIST_MISSION_ARTIFACTS)(list_mission_artifacts))
+
+    async def explain_mission(request: AnyRequest) -> Response[Any]:
+        call = await receive(operations.EXPLAIN_MISSION, request, authenticate)
+        raise AssertionError(f"{call} reached an operation that is not served")
+
+    handlers.append(_handler(operations.EXPLAIN_MISSION)(explain_mission))
+
+    async def approve_mission(request: AnyRequest) -> Response[Any]:
+        call = await receive(operations.APPROVE_MISSION, request, authenticate)
+        raise AssertionError(f"{call} reached an operation that is not served")
+
+    handlers.append(_handler(operations.APPROVE_MISSION)(approve_mission))
+
+    async def deny_mission(request: AnyRequest) -> Response[Any]:
+        call = await receive(operations.DENY_MISSION, request, authenticate)
+        raise AssertionError(f"{call} reached an operation that is not served")
+
+    handlers.append(_handler(operations.DENY_MISSION)(deny_mission))
+
+    async def retry_mission(request: AnyRequest) -> Response[Any]:
+        call = await receive(operations.RETRY_MISSION, request, authenticate)
+        raise AssertionError(f"{call} reached an operation that is not served")
+
+    handlers.append(_handler(operations.RETRY_MISSION)(retry_mission))
+
+    async def renew_lease(request: AnyRequest) -> Response[Any]:
+        call = await receive(operations.RENEW_LEASE, request, authenticate)
+        raise AssertionError(f"{call} reached an operation that is not served")
+
+    handlers.append(_handler(operations.RENEW_LEASE)(renew_lease))
+
+    async def acquire_lease(request: AnyRequest) -> Response[Any]:
+        call = await receive(operations.ACQUIRE_LEASE, request, authenticate)
+        raise AssertionError(f"{call} reached an operation that is not served")
+
+    handlers.append(_handler(operations.ACQUIRE_LEASE)(acquire_lease))
+
+    async def release_lease(request: AnyRequest) -> Response[Any]:
+        call = await receive(operations.RELEASE_LEASE, request, authenticate)
+        raise AssertionError(f"{call} reached an operation that is not served")
+
+    handlers.append(_handler(operations.RELEASE_LEASE)(release_lease))
+
+    async def claim_missions(request: AnyRequest) -> Response[Any]:
+        call = await receive(operations.CLAIM_MISSIONS, request, authenticate)
+        raise AssertionError(f"{call} reached an operation that is not served")
+
+    handlers.append(_handler(operations.CLAIM_MISSIONS)(claim_missions))
+
+    async def drain_lane(request: AnyRequest) -> Response[Any]:
+        call = await receive(operations.DRAIN_LANE, request, authenticate)
+        raise AssertionError(f"{call} reached an operation that is not served")
+
+    handlers.append(_handler(operations.DRAIN_LANE)(drain_lane))
+
+    async def resume_lane(request: AnyRequest) -> Response[Any]:
+        call = await receive(operations.RESUME_LANE, request, authenticate)
+        raise AssertionError(f"{call} reached an operation that is not served")
+
+    handlers.append(_handler(operations.RESUME_LANE)(resume_lane))
+
+    async def reset_lane(request: AnyRequest) -> Response[Any]:
+        call = await receive(operations.RESET_LANE, request, authenticate)
+        raise AssertionError(f"{call} reached an operation that is not served")
+
+    handlers.append(_handler(operations.RESET_LANE)(reset_lane))
+
+    async def retire_lane(request: AnyRequest) -> Response[Any]:
+        call = await receive(operations.RETIRE_LANE, request, authenticate)
+        raise AssertionError(f"{call} reached an operation that is not served")
+
+    handlers.append(_handler(operations.RETIRE_LANE)(retire_lane))
+
+    async def receive_callback(request: AnyRequest) -> Response[Any]:
+        call = await receive(operations.RECEIVE_CALLBACK, request, authenticate)
+        raise AssertionError(f"{call} reached an operation that is not served")
+
+    handlers.append(_handler(operations.RECEIVE_CALLBACK)(receive_callback))
+
+    async def list_deliveries(request: AnyRequest) -> Response[Any]:
+        call = await receive(operations.LIST_DELIVERIES, request, authenticate)
+        raise AssertionError(f"{call} reached an operation that is not served")
+
+    handlers.append(_handler(operations.LIST_DELIVERIES)(list_deliveries))
+
+    async def replay_delivery(request: AnyRequest) -> Response[Any]:
+        call = await receive(operations.REPLAY_DELIVERY, request, authenticate)
+        raise AssertionError(f"{call} reached an operation that is not served")
+
+    handlers.append(_handler(operations.REPLAY_DELIVERY)(replay_delivery))
+
+    async def list_fleet(request: AnyRequest) -> Response[Any]:
+        call = await receive(operations.LIST_FLEET, request, authenticate)
+        raise AssertionError(f"{call} reached an operation that is not served")
+
+    handlers.append(_handler(operations.LIST_FLEET)(list_fleet))
+
+    async def put_fleet_entry(request: AnyRequest) -> Response[Any]:
+        call = await receive(operations.PUT_FLEET_ENTRY, request, authenticate)
+        raise AssertionError(f"{call} reached an operation that is not served")
+
+    handlers.append(_handler(operations.PUT_FLEET_ENTRY)(put_fleet_entry))
+
+    async def get_vp_metrics(request: AnyRequest) -> Response[Any]:
+        call = await receive(operations.GET_VP_METRICS, request, authenticate)
+        raise AssertionError(f"{call} reached an operation that is not served")
+
+    handlers.append(_handler(operations.GET_VP_METRICS)(get_vp_metrics))
+
+    async def get_coder_vp_dashboard(request: AnyRequest) -> Response[Any]:
+        call = await receive(operations.GET_CODER_VP_DASHBOARD, request, authenticate)
+        raise AssertionError(f"{call} reached an operation that is not served")
+
+    handlers.append(_handler(operations.GET_CODER_VP_DASHBOARD)(get_coder_vp_dashboard))
+
+    async def get_rollout(request: AnyRequest) -> Response[Any]:
+        call = await receive(operations.GET_ROLLOUT, request, authenticate)
+        raise AssertionError(f"{call} reached an operation that is not served")
+
+    handlers.append(_handler(operations.GET_ROLLOUT)(get_rollout))
+
+    async def advance_rollout(request: AnyRequest) -> Response[Any]:
+        call = await receive(operations.ADVANCE_ROLLOUT, request, authenticate)
+        raise AssertionError(f"{call} reached an operation that is not served")
+
+    handlers.append(_handler(operations.ADVANCE_ROLLOUT)(advance_rollout))
+
+    async def hold_rollout(request: AnyRequest) -> Response[Any]:
+        call = await receive(operations.HOLD_ROLLOUT, request, authenticate)
+        raise AssertionError(f"{call} reached an operation that is not served")
+
+    handlers.append(_handler(operations.HOLD_ROLLOUT)(hold_rollout))
+
+    async def rollback_rollout(request: AnyRequest) -> Response[Any]:
+        call = await receive(operations.ROLLBACK_ROLLOUT, request, authenticate)
+        raise AssertionError(f"{call} reached an operation that is not served")
+
+    handlers.append(_handler(operations.ROLLBACK_ROLLOUT)(rollback_rollout))
+
+    async def capture_evidence(request: AnyRequest) -> Response[Any]:
+        call = await receive(operations.CAPTURE_EVIDENCE, request, authenticate)
+        raise AssertionError(f"{call} reached an operation that is not served")
+
+    handlers.append(_handler(operations.CAPTURE_EVIDENCE)(capture_evidence))
+
+    async def open_gateway_session(request: AnyRequest) -> Response[Any]:
+        call = await receive(operations.OPEN_GATEWAY_SESSION, request, authenticate)
+        raise AssertionError(f"{call} reached an operation that is not served")
+
+    handlers.append(_handler(operations.OPEN_GATEWAY_SESSION)(open_gateway_session))
+
+    async def get_gateway_session(request: AnyRequest) -> Response[Any]:
+        call = await receive(operations.GET_GATEWAY_SESSION, request, authenticate)
+        raise AssertionError(f"{call} reached an operation that is not served")
+
+    handlers.append(_handler(operations.GET_GATEWAY_SESSION)(get_gateway_session))
+
+    async def cancel_gateway_session(request: AnyRequest) -> Response[Any]:
+        call = await receive(operations.CANCEL_GATEWAY_SESSION, request, authenticate)
+        raise AssertionError(f"{call} reached an operation that is not served")
+
+    handlers.append(_handler(operations.CANCEL_GATEWAY_SESSION)(cancel_gateway_session))
+
+    async def get_prometheus_metrics(request: AnyRequest) -> Response[Any]:
+        call = await receive(operations.GET_PROMETHEUS_METRICS, request, authenticate)
+        raise AssertionError(f"{call} reached an operation that is not served")
+
+    handlers.append(_handler(operations.GET_PROMETHEUS_METRICS)(get_prometheus_metrics))
 
     return handlers
 
