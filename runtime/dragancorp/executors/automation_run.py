@@ -104,6 +104,7 @@ class AutomationRun:
                 exit_code=None if exited is None else exited.exit_code,
                 duration_seconds=0.0 if exited is None else exited.duration_seconds,
                 problem=problem or self._problem(step, exited),
+                crashed=exited is not None and exited.exit_code < 0 and not (exited.timed_out or self._cancelled),
                 tail=log.tail,
             )
         self._results.append(result)
@@ -178,7 +179,7 @@ class AutomationRun:
             message = f"Step {last.step.number} '{last.step.name}' ({' '.join(last.step.words)[:500]}) {last.problem}"
             return {
                 "type": "failed",
-                "reason_code": "executor_error",
+                "reason_code": "executor_crashed" if last.crashed else "executor_error",
                 "message": message,
                 "recommended_next_action": f"Read {last.step.log_name} and mend the step.",
                 "result": result,

@@ -73,6 +73,7 @@ class StepResult:
     exit_code: int | None
     duration_seconds: float
     problem: str | None
+    crashed: bool  # ended by a signal that was neither a cancel's nor a time limit's
     tail: tuple[str, ...]  # its last lines
 
     @property
