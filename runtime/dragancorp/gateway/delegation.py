@@ -4,8 +4,7 @@ Whatever happens to the caller, no mission is left running: leaving the iteratio
 """
 
 import asyncio
-import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +14,7 @@ from dragancorp.clock import Clock
 from dragancorp.errors import DraganError, ErrorCode
 from dragancorp.gateway.routing import Route
 from dragancorp.gateway.turns import DelegationRefusedError, Primary, Turn, closing
+from dragancorp.jsonio import digest
 from dragancorp.lifecycle.commands import By, Fence, MissionCommand
 from dragancorp.lifecycle.facts import LanePolicy
 from dragancorp.missions.commands import Missions, Requester
@@ -36,6 +36,16 @@ from dragancorp_contracts.models.gateway_turn_v1 import TurnEvent
 
 PRIMARY_HOLD_SECONDS = 300.0  # the life cycle's hold of the primary path, renewed at a third
 LEDGER_WAIT_SECONDS = 10.0
+WRITE_PAUSE_SECONDS = 0.25  # between tries when the registry is busy
+WRITE_PATIENCE_SECONDS = 30.0
+# What says that the lane takes nothing just now, told before anything is stored.
+# What the caller hears before the fallback, by why the lane could not finish: kind, and the end of the type.
+SAID_BEFORE = {
+    ReasonCode.EXECUTOR_ERROR: ("log", "error"),
+    ReasonCode.EXECUTOR_CRASHED: ("exception", "exception"),
+    ReasonCode.LEASE_LOST: ("lease_degraded", "lease_degraded"),
+}
+TAKES_NOTHING = frozenset({ErrorCode.QUEUE_FULL, ErrorCode.LANE_RETIRED})
 
 log = structlog.get_logger("dragancorp.gateway")
 
@@ -78,14 +88,19 @@ class Delegation:
     async def _events(self) -> AsyncIterator[Any]:
         record = await self._desk.store.read(GetLane(vp_id=self._route.vp_id))
         if record is None or not record.row.held or record.row.status is SessionState.RETIRED:
-            why = "no runtime holds the lane's lease"
-            yield self._event("bootstrap_fallback", f"{self._route.label}_bootstrap_fallback", message=why)
-            self._over = True
-            async with closing(self._primary(self._turn)) as inner:
+            async with closing(self._fall_back_at_once("no runtime holds the lane's lease")) as inner:
                 async for event in inner:
                     yield event
             return
-        await self._dispatch()
+        try:
+            await self._dispatch()
+        except DraganError as refused:
+            if refused.code not in TAKES_NOTHING:
+                raise
+            async with closing(self._fall_back_at_once(refused.detail)) as inner:
+                async for event in inner:
+                    yield event
+            return
         yield self._event("delegated", f"delegated_to_{self._route.label}")
         if record.row.status is SessionState.PAUSED and await self._take_over_queued(ReasonCode.LANE_DRAINING):
             async with closing(self._fall_back(ReasonCode.LANE_DRAINING, "the lane is draining")) as inner:
@@ -93,6 +108,14 @@ class Delegation:
                     yield event
             return
         async with closing(self._follow()) as inner:
+            async for event in inner:
+                yield event
+
+    async def _fall_back_at_once(self, why: str) -> AsyncIterator[Any]:
+        """The lane cannot start: the primary path's answer, and no mission."""
+        self._over = True
+        yield self._event("bootstrap_fallback", f"{self._route.label}_bootstrap_fallback", message=why)
+        async with closing(self._primary(self._turn)) as inner:
             async for event in inner:
                 yield event
 
@@ -105,25 +128,32 @@ class Delegation:
             **turn.mission,
             "vp_id": self._route.vp_id,
             "objective": turn.text or "(no text)",
-            "idempotency_key": f"{turn.session_id}:{turn.turn_id or new_id('t')}"[:255],
+            # A digest: session and turn ids may be longer than a key, and no two pairs may share one.
+            "idempotency_key": f"turn-{digest([turn.session_id, turn.turn_id or new_id('t')])}",
         }
         self._mission_id = envelope.setdefault("mission_id", new_id("m"))
         requester = Requester(by=self._desk.gateway)
-        dispatched = await self._desk.missions.dispatch(envelope, requester, kind=MissionKind.DELEGATED)
+        try:
+            dispatched = await self._desk.missions.dispatch(envelope, requester, kind=MissionKind.DELEGATED)
+        except DraganError:
+            self._mission_id = None  # refused: nothing was stored, and the id may be somebody else's
+            raise
         # The same turn again is the same mission, whatever id was made up for it here.
         self._mission_id = dispatched.mission.row.mission_id
 
     async def _follow(self) -> AsyncIterator[Any]:
         """Pass on the lane's events until the mission ends or the primary path must take over."""
         desk, requester = self._desk, Requester(by=self._desk.gateway)
-        give_up_at = desk.clock.monotonic() + self._policy.start_timeout
-        started = False
+        give_up_at: float | None = desk.clock.monotonic() + self._policy.start_timeout  # None: not waiting for a claim
         while True:
-            wait = LEDGER_WAIT_SECONDS if started else max(0.0, give_up_at - desk.clock.monotonic())
+            wait = LEDGER_WAIT_SECONDS if give_up_at is None else max(0.0, give_up_at - desk.clock.monotonic())
             part = await desk.missions.ledger(self.mission_id, requester, after=self._seen, wait=wait)
             for entry in part.events:
                 self._seen, self._attempt = entry["sequence"], entry["attempt"]
-                started = started or entry["type"] == EventType.MISSION_ACCEPTED
+                if entry["status"] != MissionState.QUEUED:
+                    give_up_at = None
+                elif give_up_at is None:  # approved: from now on the lane has its time to claim it
+                    give_up_at = desk.clock.monotonic() + self._policy.start_timeout
                 async with closing(self._pass_on(entry)) as inner:
                     async for event in inner:
                         yield event
@@ -131,14 +161,14 @@ class Delegation:
                     return
             if part.terminal and not part.events:
                 await self._raise_ended()
-            if not started and desk.clock.monotonic() >= give_up_at:
+            if give_up_at is not None and desk.clock.monotonic() >= give_up_at:
                 if await self._take_over_queued(ReasonCode.START_TIMEOUT):
                     why = f"not claimed within {self._policy.start_timeout:g} s"
                     async with closing(self._fall_back(ReasonCode.START_TIMEOUT, why)) as inner:
                         async for event in inner:
                             yield event
                     return
-                started = True  # claimed, or ended, in this very moment: the ledger will tell
+                give_up_at = None  # claimed, or ended, in this very moment: the ledger will tell
 
     async def _pass_on(self, entry: Mapping[str, Any]) -> AsyncIterator[Any]:
         label = self._route.label
@@ -170,19 +200,21 @@ class Delegation:
 
     async def _take_fallback(self, entry: Mapping[str, Any]) -> AsyncIterator[Any]:
         """F1: the primary path takes over what the lane could not finish."""
-        label, cause = self._route.label, ReasonCode(entry.get("cause") or ReasonCode.EXECUTOR_ERROR)
+        cause = ReasonCode(entry.get("cause") or ReasonCode.EXECUTOR_ERROR)
         error = entry.get("summary", "")
-        match cause:
-            case ReasonCode.EXECUTOR_ERROR:
-                yield self._event("log", f"{label}_error", message=error, reason=cause)
-            case ReasonCode.EXECUTOR_CRASHED:
-                yield self._event("exception", f"{label}_exception", message=error, reason=cause)
-            case ReasonCode.LEASE_LOST:
-                yield self._event("lease_degraded", f"{label}_lease_degraded", message=error, reason=cause)
-        if await self._take_over(MissionTrigger.TAKE_FALLBACK, cause, error):
-            async with closing(self._fall_back(cause, error)) as inner:
-                async for event in inner:
-                    yield event
+        # Before anything is said: it is on offer for a moment only, and a caller may read slowly.
+        taken = await self._take_over(MissionTrigger.TAKE_FALLBACK, cause, error)
+        said: list[TurnEvent] = []
+        if cause in SAID_BEFORE:
+            kind, ending = SAID_BEFORE[cause]
+            said = [self._event(kind, f"{self._route.label}_{ending}", message=error, reason=cause)]
+        if not taken:
+            for event in said:
+                yield event
+            return
+        async with closing(self._fall_back(cause, error, said)) as inner:
+            async for event in inner:
+                yield event
 
     async def _take_over_queued(self, reason: ReasonCode) -> bool:
         """F2; False when the lane claimed it, or it ended, in the same moment."""
@@ -197,7 +229,7 @@ class Delegation:
             content={"path": self._route.fallback_path, "error": error[:8000]},
         )
         try:
-            stepped = await self._step(command)
+            stepped = await self._step_patiently(command)
         except DraganError as refused:
             if refused.code in (ErrorCode.STALE_EPOCH, ErrorCode.TRANSITION_REFUSED, ErrorCode.MISSION_TERMINAL):
                 return False
@@ -205,17 +237,14 @@ class Delegation:
         self._fence = Fence(attempt=stepped.row.attempt, holder=Holder.PRIMARY)
         return True
 
-    async def _fall_back(self, reason: ReasonCode, why: str) -> AsyncIterator[Any]:
-        """F3: the primary path's answer, under a hold that is renewed while it speaks."""
-        yield self._event(
-            "fallback",
-            f"{self._route.label}_fallback",
-            message=why,
-            reason=reason,
-            path=self._route.fallback_path,
-        )
+    async def _fall_back(self, reason: ReasonCode, why: str, said: Sequence[TurnEvent] = ()) -> AsyncIterator[Any]:
+        """F3: the primary path's answer, under a hold that is renewed while it speaks. `said` comes first."""
+        label, path = self._route.label, self._route.fallback_path
         holding = asyncio.create_task(self._hold(), name=f"hold {self.mission_id}")
         try:
+            for event in said:
+                yield event
+            yield self._event("fallback", f"{label}_fallback", message=why, reason=reason, path=path)
             async with closing(self._primary(self._turn)) as inner:
                 async for event in inner:
                     yield event
@@ -223,7 +252,7 @@ class Delegation:
             await self._end(MissionTrigger.FAIL, {"summary": f"{type(error).__name__}: {error}"[:8000]})
             raise
         else:
-            await self._end(MissionTrigger.COMPLETE, {"summary": f"answered by {self._route.fallback_path}"})
+            await self._end(MissionTrigger.COMPLETE, {"summary": f"answered by {path}"})
         finally:
             holding.cancel()
             await asyncio.gather(holding, return_exceptions=True)
@@ -241,7 +270,10 @@ class Delegation:
                     return
 
     async def _end(self, trigger: MissionTrigger, content: Mapping[str, Any]) -> None:
-        """Record how the primary path ended. Refused: the registry knows better by now (cancelled, say)."""
+        """Record how the primary path ended. Refused: the registry knows better by now (cancelled, say).
+
+        Only then is the turn over: cancelled in here, it still has a mission to end.
+        """
         reason = ReasonCode.FALLBACK_FAILED if trigger is MissionTrigger.FAIL else None
         command = MissionCommand(
             trigger=trigger,
@@ -250,9 +282,8 @@ class Delegation:
             reason=reason,
             content=content,
         )
-        self._over = True
         try:
-            await self._step(command)
+            await self._step_patiently(command)
         except DraganError as refused:
             log.warning(
                 "the fallback's end was refused",
@@ -260,6 +291,7 @@ class Delegation:
                 mission_id=self.mission_id,
                 code=refused.code.value,
             )
+        self._over = True
 
     async def _leave(self) -> None:
         """The caller is gone: end the mission, whatever it is doing, even while this task is being cancelled."""
@@ -267,17 +299,22 @@ class Delegation:
         if self._mission_id is None:
             return
         leaving = asyncio.create_task(self._cancel(), name=f"leave {self._mission_id}")
+        cancelled: asyncio.CancelledError | None = None
         while not leaving.done():
-            with contextlib.suppress(asyncio.CancelledError):
-                # Cancelled again: the mission still has to be ended first, and the caller's own error goes on after.
-                await asyncio.shield(leaving)
-        if not leaving.cancelled() and (error := leaving.exception()) is not None:
-            log.warning("the mission could not be ended", action="delegation.leave_failed", error=str(error))
+            try:
+                # The wait is what a cancellation ends, not the leaving: the mission still has to be ended first.
+                await asyncio.wait({leaving})
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if not leaving.cancelled() and (failure := leaving.exception()) is not None:
+            log.warning("the mission could not be ended", action="delegation.leave_failed", error=str(failure))
+        if cancelled is not None:
+            raise cancelled  # asked for while leaving: it must not be lost
 
     async def _cancel(self) -> None:
         command = MissionCommand(trigger=MissionTrigger.CANCEL, by=self._desk.gateway, reason=ReasonCode.CALLER_GONE)
         try:
-            await self._step(command)
+            await self._step_patiently(command)
         except DraganError as refused:
             if refused.code in (ErrorCode.MISSION_UNKNOWN, ErrorCode.MISSION_TERMINAL):
                 return  # never dispatched, or over already
@@ -289,7 +326,7 @@ class Delegation:
                 by=By(kind=Actor.PRIMARY, name=self._desk.gateway.name, way="gateway"),
                 fence=self._fence,
             )
-            await self._step(stopped)
+            await self._step_patiently(stopped)
 
     @property
     def mission_id(self) -> str:
@@ -300,6 +337,19 @@ class Delegation:
 
     async def _step(self, command: MissionCommand) -> Stepped:
         return await self._desk.store.execute(StepMission(mission_id=self.mission_id, command=command))
+
+    async def _step_patiently(self, command: MissionCommand) -> Stepped:
+        """Try again while the registry is busy: what ends a mission must not be lost over a moment."""
+        clock = self._desk.clock
+        give_up_at = clock.monotonic() + WRITE_PATIENCE_SECONDS
+        while True:
+            try:
+                return await self._step(command)
+            except DraganError as error:
+                closing_down = error.code is ErrorCode.SHUTTING_DOWN
+                if not error.entry.retryable or closing_down or clock.monotonic() >= give_up_at:
+                    raise
+            await clock.sleep(WRITE_PAUSE_SECONDS)
 
     def _event(
         self,
