@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,18 @@ from dragancorp.executors.workspace import Workspace, prepare
 from dragancorp.lanes.guarded import Guard
 from dragancorp.lanes.keeper import Keeper
 from dragancorp.lanes.link import Claimed, LaneLink, Report
-from dragancorp.lanes.mission_run import REPORT_PAUSE_SECONDS, Hands, MissionRun
+from dragancorp.lanes.mission_run import REPORT_PAUSE_SECONDS, Hands, MissionRun, failed_instead
 from dragancorp.lifecycle.facts import LanePolicy
 from dragancorp.lifecycle.rows import SessionRow
 from dragancorp.registry.identifiers import new_id
+from dragancorp_contracts.lifecycle import MissionTrigger, ReasonCode
 
 CLAIM_PAUSE_SECONDS = 1.0  # the safety net under the wake-ups: what becomes due by the clock alone
 ACQUIRE_PAUSE_SECONDS = 0.5
+FIRST_SETUP_PAUSE_SECONDS = 1.0
 MAX_SETUP_PAUSE_SECONDS = 30.0
+# Somebody else has the word: cancelled, timed out or taken over meanwhile.
+OUT_OF_HAND = frozenset({ErrorCode.STALE_EPOCH, ErrorCode.MISSION_TERMINAL, ErrorCode.MISSION_UNKNOWN})
 
 log = structlog.get_logger("dragancorp.lanes")
 
@@ -59,6 +63,7 @@ class LaneRuntime:
     async def run(self) -> None:
         """Serve the lane; returns when it was told to stop, or when the lane is retired."""
         while not self._stopping.is_set():
+            asked_at = self._clock.monotonic()
             try:
                 lease, session = await self._link.acquire(
                     self._setup.vp_id, new_id("o") + f"@{os.getpid()}", self._vp_runtime_id
@@ -69,7 +74,7 @@ class LaneRuntime:
                     return
                 await self._pause(ACQUIRE_PAUSE_SECONDS)
                 continue
-            keeper = Keeper(self._link, lease, self._setup.policy, self._clock)
+            keeper = Keeper(self._link, lease, self._setup.policy, self._clock, acquired_at=asked_at)
             try:
                 await self._serve(keeper, session)
             except Exception:
@@ -112,7 +117,6 @@ class LaneRuntime:
             workspace = await self._set_up_patiently(keeper, session, executors)
             if self._stopping.is_set():
                 return
-            keeper.healthy = True
             async with asyncio.TaskGroup() as slots:
                 for executor in executors:
                     slots.create_task(self._slot(keeper, executor, workspace))
@@ -124,20 +128,34 @@ class LaneRuntime:
         self, keeper: Keeper, session: SessionRow, executors: list[Executor]
     ) -> Workspace | None:
         """Set up; tried again and again while it fails, the lane degraded meanwhile."""
-        pause = 1.0
+        pause = FIRST_SETUP_PAUSE_SECONDS
+        failed = False
         while not self._stopping.is_set():
             try:
-                return await self._set_up(keeper, session, executors)
-            except DraganError as error:
-                if error.code is ErrorCode.STALE_EPOCH:
+                workspace = await self._set_up(keeper, session, executors)
+            except Exception as error:
+                # Executors are somebody else's code: whatever opening one raises, the lane says so and tries again.
+                if isinstance(error, DraganError) and error.code is ErrorCode.STALE_EPOCH:
                     raise
-                log.error("set-up failed", action="lane.setup_failed", vp_id=self._setup.vp_id, error=error.detail)
-                with contextlib.suppress(DraganError):
-                    # Degraded already: the error stands in the row from the first time.
-                    await self._link.degrade(keeper.lease, error.detail[:8000])
+                failed = True
+                await self._degrade(keeper, error)
+            else:
+                keeper.healthy = True
+                if failed:
+                    with contextlib.suppress(DraganError):
+                        # Not degraded any more: it was drained meanwhile, say. The heartbeat sees to the rest.
+                        await self._link.recover(keeper.lease)
+                return workspace
             await self._pause(pause)
             pause = min(pause * 2, MAX_SETUP_PAUSE_SECONDS)
         return None
+
+    async def _degrade(self, keeper: Keeper, error: Exception) -> None:
+        why = error.detail if isinstance(error, DraganError) else f"{type(error).__name__}: {error}"
+        log.error("set-up failed", action="lane.setup_failed", vp_id=self._setup.vp_id, error=why)
+        with contextlib.suppress(DraganError):
+            # Degraded already: the error stands in the row from the first time.
+            await self._link.degrade(keeper.lease, why[:8000])
 
     async def _set_up(self, keeper: Keeper, session: SessionRow, executors: list[Executor]) -> Workspace | None:
         """Prepare the lane's workspace (None: each mission has its own) and open the executor's session."""
@@ -178,7 +196,7 @@ class LaneRuntime:
                 if claimed is None:
                     claimed = await self._claim(keeper)
                 if claimed is None:
-                    await changes.wait(CLAIM_PAUSE_SECONDS)
+                    await self._unless_stopping(changes.wait(CLAIM_PAUSE_SECONDS))
                 elif workspace is not None and guard is not None:
                     claimed = await self._mission(keeper, executor, workspace, guard, claimed)
                 else:
@@ -199,7 +217,16 @@ class LaneRuntime:
     async def _mission_apart(self, keeper: Keeper, executor: Executor, claimed: Claimed) -> Claimed | None:
         """Run one mission in a workspace of its own."""
         setup, mission_id = self._setup, claimed.row.mission_id
-        workspace = await asyncio.to_thread(prepare, setup.root, setup.vp_id, setup.workspace, mission_id=mission_id)
+        try:
+            workspace = await asyncio.to_thread(
+                prepare, setup.root, setup.vp_id, setup.workspace, mission_id=mission_id
+            )
+        except DraganError as error:
+            # The mission's own workspace, so the mission's own failure: the lane goes on.
+            key = f"{claimed.row.attempt}-workspace"
+            summary = {"summary": error.detail[:8000]}
+            ending = Report(trigger=MissionTrigger.FAIL, key=key, reason=ReasonCode.EXECUTOR_ERROR, content=summary)
+            return await self._end(keeper, claimed, ending)
         async with self._guard(workspace) as guard:
             return await self._mission(keeper, executor, workspace, guard, claimed)
 
@@ -233,17 +260,30 @@ class LaneRuntime:
                 return following[0] if following else None
             except DraganError as error:
                 if not error.entry.retryable:
-                    # Somebody else has the word: cancelled, timed out or taken over meanwhile.
                     log.info(
                         "the last report was refused",
                         action="mission.report_refused",
                         mission_id=claimed.row.mission_id,
                         code=error.code.value,
                     )
-                    return None
+                    if error.code in OUT_OF_HAND or ending.trigger is MissionTrigger.FAIL:
+                        return None
+                    # Still ours, so it must not stay as if it ran: without an end it would hold the slot for hours.
+                    ending = failed_instead(ending, error)
+                    continue
             await self._clock.sleep(REPORT_PAUSE_SECONDS)
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
+
+    async def _unless_stopping(self, waiting: Coroutine[Any, Any, object]) -> None:
+        """Wait, but not for longer than until the worker is told to stop."""
+        waits = {asyncio.ensure_future(waiting), asyncio.ensure_future(self._stopping.wait())}
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)

@@ -25,6 +25,8 @@ WANTED_REASON = {
     "input_wanted": ReasonCode.INPUT_WANTED,
     "login_wanted": ReasonCode.LOGIN_WANTED,
 }
+# What budgets are judged by is reported at once; the rest goes with the end.
+JUDGED_USAGE = frozenset({"llm_calls", "cost_microusd"})
 FINAL = frozenset({"completed", "failed", "cancelled"})
 BUSY_PATIENCE_SECONDS = 20.0  # an earlier guard ends what it runs well within this
 BUSY_PAUSE_SECONDS = 0.2
@@ -60,11 +62,16 @@ class MissionRun:
         self._numbers = itertools.count(1)
         self._heard_at = self._claimed_at
         self._tools: set[str] = set()
+        self._usage: dict[str, Any] = {}
+        self._asking = False  # it waits for a person's answer
         self._mission_id = claimed.row.mission_id
 
     async def run(self) -> Report | None:
         """See the class. A failure of the executor is an answer, not an exception."""
-        done = await asyncio.to_thread(self._receipt)
+        try:
+            done = await asyncio.to_thread(self._receipt)
+        except (DraganError, OSError) as error:
+            return self._crashed(error)
         if done is not None:
             log.info("the work was done before", action="mission.receipt_found", mission_id=self._mission_id)
             return self._from_receipt(done)
@@ -87,11 +94,12 @@ class MissionRun:
 
     async def _stop(self, work: "asyncio.Task[Report | None]", why: str, detail: Any) -> Report | None:
         log.info("stopping", action="mission.stopping", mission_id=self._mission_id, why=why)
-        await self._hands.executor.cancel()
         ending: Report | None = None
         with contextlib.suppress(TimeoutError):
-            # The executor's own last word comes first: it may have finished in the same moment.
-            ending = await asyncio.wait_for(asyncio.shield(work), timeout=self._hands.policy.cancel_deadline)
+            async with asyncio.timeout(self._hands.policy.cancel_deadline):
+                await self._ask_to_stop()
+                # The executor's own last word comes first: it may have finished in the same moment.
+                ending = await asyncio.shield(work)
         if why == "unwanted" and detail is Unwanted.GONE:
             return None
         if ending is not None and ending.trigger is MissionTrigger.COMPLETE:
@@ -103,6 +111,18 @@ class MissionRun:
                 return self._report(MissionTrigger.IDLE, reason=ReasonCode.IDLE_TIMEOUT)
         return self._report(MissionTrigger.HAND_BACK, content={"summary": "the lane is stopping"})
 
+    async def _ask_to_stop(self) -> None:
+        try:
+            await self._hands.executor.cancel()
+        except Exception as error:
+            # Somebody else's code again; what does not stop by itself is closed, and its processes are killed.
+            log.warning(
+                "the executor cannot be cancelled",
+                action="mission.cancel_failed",
+                mission_id=self._mission_id,
+                error=str(error),
+            )
+
     async def _work(self) -> Report | None:
         final: Event | None = None
         try:
@@ -112,14 +132,15 @@ class MissionRun:
                     final = event
                     break
                 await self._pass_on(event)
+            return await self._ending(final)
         except DraganError as error:
             if error.code in (ErrorCode.STALE_EPOCH, ErrorCode.MISSION_TERMINAL):
                 return None  # somebody else has the word
             return self._crashed(error)
         except Exception as error:
-            # An executor is somebody else's code: whatever it raises is the mission's end, not the worker's.
+            # An executor is somebody else's code, and a disk may be full: whatever it is, it is the mission's end,
+            # not the worker's.
             return self._crashed(error)
-        return await self._ending(final)
 
     async def _events(self) -> AsyncIterator[Event]:
         """The executor's events; waits while an earlier guard still holds the workspace and nothing has begun."""
@@ -164,6 +185,7 @@ class MissionRun:
 
     def _heard(self, event: Event) -> None:
         self._heard_at = self._hands.clock.monotonic()
+        self._asking = event["type"] in WANTED_REASON
         match event["type"]:
             case "tool_started":
                 self._tools.add(event["call_id"])
@@ -183,7 +205,9 @@ class MissionRun:
                 summary = event.get("message") or f"{event['tool']}: {outcome} in {seconds:.1f} s"
                 await self._send(self._report(MissionTrigger.REPORT, content={"summary": summary}))
             case "usage":
-                await self._send(self._report(MissionTrigger.REPORT, content={"usage": self._cumulative(event)}))
+                self._usage = self._cumulative(event)
+                if JUDGED_USAGE & event["usage"].keys():
+                    await self._send(self._report(MissionTrigger.REPORT, content={"usage": self._usage}))
             case "artifact":
                 await self._pass_on_artifact(event)
             case "approval_wanted" | "input_wanted" | "login_wanted" as wanted:
@@ -223,17 +247,23 @@ class MissionRun:
             case "completed":
                 return await self._completed(final)
             case "cancelled":
-                return self._report(MissionTrigger.STOPPED, content={"summary": final.get("summary", "stopped")})
-        content = {name: final[name] for name in ("result", "recommended_next_action") if name in final}
-        content["summary"] = final.get("message") or final.get("summary", "")
+                return self._report(MissionTrigger.STOPPED, content=self._content(final))
+        content = self._content(final)
         index = await asyncio.to_thread(self._index)
         return self._report(
             MissionTrigger.FAIL, reason=_reason(final.get("reason_code")), content=content, references=index
         )
 
+    def _content(self, final: Event) -> dict[str, Any]:
+        """What an executor's last event says, as a report says it."""
+        content = {name: final[name] for name in ("result", "recommended_next_action") if name in final}
+        content["summary"] = final.get("summary") or final.get("message", "")
+        if self._usage:
+            content["usage"] = self._usage
+        return content
+
     async def _completed(self, final: Event) -> Report:
-        names = ("summary", "result", "recommended_next_action")
-        content = {name: final[name] for name in names if name in final}
+        content = self._content(final)
         index = await asyncio.to_thread(self._index)
         receipt = receipts.Receipt(
             mission_id=self._mission_id,
@@ -305,11 +335,18 @@ class MissionRun:
         limit, clock = self._hands.policy.idle_limit, self._hands.clock
         while True:
             left = self._heard_at + limit - clock.monotonic()
-            if self._tools:
-                left = limit  # a running tool may be silent; the mission's own limits hold for it
+            if self._tools or self._asking:
+                left = limit  # a running tool may be silent, and so may a person; the mission's own limits hold
             elif left <= 0:
                 return
             await clock.sleep(max(left, 0.05))
+
+
+def failed_instead(refused: Report, error: DraganError) -> Report:
+    """What to report when the registry did not take `refused` as the mission's end: that it failed, and why."""
+    reason = ReasonCode.OUTPUTS_MISSING if error.code is ErrorCode.RECEIPT_MISSING else ReasonCode.EXECUTOR_ERROR
+    content = {"summary": f"{refused.trigger.value} was refused: {error.detail}"[:8000]}
+    return Report(trigger=MissionTrigger.FAIL, key=f"{refused.key}-refused", reason=reason, content=content)
 
 
 def _reason(code: str | None) -> ReasonCode:
