@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from yaml.composer import ComposerError
 
 from dragancorp.errors import DraganError, ErrorCode, Violation
 from dragancorp.rules import violations
@@ -13,13 +14,56 @@ from dragancorp.rules import violations
 Lane = Mapping[str, Any]
 
 
+DEEPEST = 64  # levels, as in strict JSON
+
+
 class _PlainLoader(yaml.SafeLoader):
-    """YAML as JSON would say it: no dates, no merges, no duplicate keys."""
+    """YAML as JSON would say it: no dates, merges, tags or infinities, no key but text, and nothing said by reference.
+
+    An alias repeats what it stands for wherever it stands: a few lines of them are a document of any size.
+    """
+
+    _depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """The next node. Raises `ComposerError` with its place for what JSON could not say."""
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
+            raise _refused("anchors and aliases are not taken: write it out", event)
+        if event.tag is not None:
+            raise _refused(f"tags are not taken: {event.tag}", event)
+        self._depth += 1
+        if self._depth > DEEPEST:
+            raise _refused(f"nested deeper than {DEEPEST} levels", event)
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self._depth -= 1
+        if isinstance(node, yaml.ScalarNode):
+            _refuse_unspeakable(node, event)
+        elif isinstance(node, yaml.MappingNode):
+            for key, _ in node.value:
+                if key.tag != "tag:yaml.org,2002:str":
+                    raise _refused("a key must be text: put it in quotes", key)
+        return node
 
 
-# Without the timestamp resolver a time stays the text it is, as in every other document.
+def _refuse_unspeakable(node: yaml.ScalarNode, event: yaml.Event) -> None:
+    if node.tag == "tag:yaml.org,2002:float" and node.value.lower().lstrip("+-") in (".inf", ".nan"):
+        raise _refused(f"{node.value} is not a number of JSON", event)
+    if any("\ud800" <= character <= "\udfff" for character in node.value):
+        raise _refused("half of a surrogate pair is not text", event)
+
+
+def _refused(problem: str, place: Any) -> ComposerError:
+    return ComposerError(None, None, problem, place.start_mark)
+
+
+# Without these resolvers a time stays the text it is, as in every other document, and `<<` is a key like any other.
 _PlainLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    first: [
+        (tag, pattern)
+        for tag, pattern in resolvers
+        if tag not in ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:merge", "tag:yaml.org,2002:value")
+    ]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 
@@ -34,14 +78,15 @@ def read_lanes(path: Path) -> tuple[Lane, ...]:
     except (OSError, UnicodeDecodeError) as error:
         raise DraganError(ErrorCode.LANES_FILE_INVALID, f"{path}: {error}") from error
     try:
-        node = yaml.compose(text, Loader=_PlainLoader)
+        loader = _PlainLoader(text)
+        node = loader.get_single_node()
         lines = _lines(node)
-        document = yaml.load(text, Loader=_PlainLoader)  # noqa: S506 - derived from SafeLoader
+        document: Any = None if node is None else loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         problem = Violation(pointer="", rule="YAML", message=error.problem or "not YAML", line=line)
         raise _invalid(path, [problem]) from error
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # characters that YAML has not, digits that make no number
         raise _invalid(path, [Violation(pointer="", rule="YAML", message=str(error)[:4000], line=1)]) from error
     found = [replace(violation, line=_line_of(violation.pointer, lines)) for violation in lines.repeated]
     found += [
