@@ -11,8 +11,11 @@ from dragancorp.registry.queries import LaneRecord, SnapshotParts
 from dragancorp.rollout.statistics import nearest_rank, upper_bound
 from dragancorp_contracts.lifecycle import Holder, MissionState, SessionState
 
-# Turns with these reasons say nothing about the lane: the feature was off, or nobody meant it.
-NOT_MEANT = frozenset({"feature_disabled", "source_excluded", "intent_not_matched", "internal_system_request"})
+# Turns with these reasons say nothing about the lane: the feature was off, so that nobody looked whether it was meant,
+# or it was not.
+NOT_MEANT = frozenset(
+    {"forced_fallback", "feature_disabled", "source_excluded", "intent_not_matched", "internal_system_request"}
+)
 
 
 def snapshot(
