@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -38,6 +39,7 @@ from dragancorp.registry.port import Store
 from dragancorp.registry.queries import ListLanes, ReadSnapshot
 from dragancorp.registry.sqlite import SqliteStore
 from dragancorp.rollout.snapshot import snapshot
+from dragancorp.rules import checked
 from dragancorp.settings import LaneFlags, Settings
 from dragancorp_contracts.lifecycle import Actor
 
@@ -99,15 +101,15 @@ class ControlPlane:
         """Open the registry at `url` (`sqlite:///path`), configure the lanes, start the reconciler.
 
         `lanes` is a lanes file or lane configurations; `data` is where lanes keep their files (default: beside the
-        database); with `serve_lanes` this process works for its enabled lanes itself. Errors: those of the lanes
-        file, `database_owned`, `database_newer`, `data_folder_unusable`, `settings_invalid`.
+        database); with `serve_lanes` this process works for its enabled lanes itself. Errors: `lanes_file_invalid`,
+        `document_invalid` for configurations that break a rule, `database_owned`, `database_newer`,
+        `data_folder_unusable`, `settings_invalid`.
         """
         clock = clock or SystemClock()
         settings = settings or Settings.from_environment()
         path = sqlite_path(url)
-        configured = configure_lanes(
-            read_lanes(Path(lanes)) if isinstance(lanes, str | Path) else lanes, (data or path.parent) / "lanes"
-        )
+        known = read_lanes(Path(lanes)) if isinstance(lanes, str | Path) else checked_lanes(lanes)
+        configured = configure_lanes(known, (data or path.parent) / "lanes")
         store = await SqliteStore.open(path, clock=clock, scheduler=PriorityScheduler())
         plane = cls(store, configured, clock, settings)
         try:
@@ -197,19 +199,25 @@ class ControlPlane:
         if self._closed:
             return
         self._closed = True
+        try:
+            await self._stop_lanes(grace_seconds)
+            for loop in self._loops:
+                await stop(loop)
+            with contextlib.suppress(DraganError):
+                await self._turns.flush(self.store)
+        finally:
+            await self.store.close()  # whatever failed before: the file must be free for the next owner
+
+    async def _stop_lanes(self, grace_seconds: float) -> None:
         for runtime in self._runtimes:
             runtime.stop_claims()
-        if self._serving:
-            if grace_seconds > 0:
-                await asyncio.wait(self._serving, timeout=grace_seconds)
-            for runtime in self._runtimes:
-                runtime.hand_back()
-            await asyncio.gather(*self._serving, return_exceptions=True)
-        for loop in self._loops:
-            await stop(loop)
-        with contextlib.suppress(DraganError):
-            await self._turns.flush(self.store)
-        await self.store.close()
+        if not self._serving:
+            return
+        if grace_seconds > 0:
+            await asyncio.wait(self._serving, timeout=grace_seconds)
+        for runtime in self._runtimes:
+            runtime.hand_back()
+        await asyncio.gather(*self._serving, return_exceptions=True)
 
     async def __aenter__(self) -> Self:
         return self
@@ -227,6 +235,13 @@ def sqlite_path(url: str) -> Path:
     return Path(url.removeprefix(SQLITE_SCHEME))
 
 
+def checked_lanes(lanes: Sequence[Lane]) -> Sequence[Lane]:
+    """Lanes that were given as documents, held to the rules of a lanes file. Raises `document_invalid`."""
+    if lanes:  # a plane may do without; a file that names none is a mistake
+        checked("lanes-file", {"lanes": [dict(lane) for lane in lanes]})
+    return lanes
+
+
 def configure_lanes(lanes: Sequence[Lane], folder: Path) -> list[ConfiguredLane]:
     """Configurations with their flags, policies and folders. Raises `settings_invalid`, `lanes_file_invalid`."""
     return [_configured(lane, folder) for lane in lanes]
@@ -236,7 +251,8 @@ def _configured(lane: Lane, folder: Path) -> ConfiguredLane:
     flags = LaneFlags.read(lane.get("flag"))
     ttl = flags.lease_ttl_seconds or lane.get("lease_ttl", LanePolicy.lease_ttl)
     interval = lane.get("heartbeat_interval", ttl / DEFAULT_HEARTBEATS_A_TTL)
-    if interval > ttl / 3:
+    # By the digits as written, as rule LAN-1 has it: a TTL from the environment comes after that rule.
+    if Decimal(str(interval)) * 3 > Decimal(str(ttl)):
         raise DraganError(
             ErrorCode.SETTINGS_INVALID,
             f"{lane['vp_id']}: a heartbeat every {interval:g} s is too slow for a lease of {ttl:g} s; at most a third",
