@@ -1,0 +1,65 @@
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dragancorp import control_plane
+from dragancorp.control_plane import ControlPlane
+from dragancorp.settings import Settings
+from dragancorp_contracts.lifecycle import SessionState
+
+from .gateway import Agent, CutLink, Gateway, ShiftedClock, lane
+
+Opener = Callable[..., Awaitable[Gateway]]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No `UA_` variable but the one that switches the lane on; and links that can be cut."""
+    for name in [name for name in os.environ if name.startswith("UA_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("UA_ENABLE_CODER_VP", "1")
+    monkeypatch.setattr(CutLink, "cut", False)
+    monkeypatch.setattr(control_plane, "StoreLink", CutLink)
+
+
+@pytest.fixture
+async def open_gateway(tmp_path: Path) -> AsyncIterator[Opener]:
+    """A function (lanes..., agent, serve_lanes, **members of CODIE's lane) that opens a plane, closed after the test."""
+    async with AsyncExitStack() as opened:
+
+        async def open_one(
+            *lanes: dict[str, Any], agent: Agent | None = None, serve_lanes: bool = True, **members: Any
+        ) -> Gateway:
+            configured = lanes or (lane(**members),)
+            clock = ShiftedClock()
+            plane = await ControlPlane.open(
+                f"sqlite:///{tmp_path / 'state.db'}",
+                lanes=configured,
+                serve_lanes=serve_lanes,
+                clock=clock,
+                settings=Settings(instance_id="gateway-1"),
+            )
+            opened.push_async_callback(plane.close)
+            gateway = Gateway(plane, agent or Agent(), clock)
+            if serve_lanes:
+                for one in plane.lanes.values():
+                    if one.flags.on:
+                        await gateway.lane_is(SessionState.ACTIVE, one.vp_id)
+            return gateway
+
+        yield open_one
+
+
+@pytest.fixture
+async def gateway(open_gateway: Opener) -> Gateway:
+    """CODIE at work, the usual configuration."""
+    return await open_gateway()
