@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import and_, false, func, literal_column, or_, select, true
 from sqlalchemy.engine import Connection
 
 from dragancorp.jsonio import loads
@@ -13,6 +13,7 @@ from dragancorp.registry import queries
 from dragancorp.registry.operations import Stored
 from dragancorp.registry.queries import Query
 from dragancorp.registry.rows import SESSION_COLUMNS, STORED_COLUMNS, session_from, stored_from
+from dragancorp.registry.statements import word
 from dragancorp.registry.tables import ARTIFACTS, COUNTERS, MISSION_EVENTS, MISSIONS, OUTBOX, SESSION_EVENTS, SESSIONS
 from dragancorp.registry.transaction import UNFINISHED
 from dragancorp_contracts.lifecycle import Holder, MissionState
@@ -33,7 +34,7 @@ def _list_missions(connection: Connection, query: queries.ListMissions) -> queri
     if query.state is not None:
         statement = statement.where(missions.state == query.state)
     if query.parked is not None:
-        statement = statement.where(missions.parked.is_(query.parked))
+        statement = statement.where(missions.parked == (true() if query.parked else false()))
     if query.before is not None:
         statement = statement.where(missions.position < query.before)
     found = [stored_from(record) for record in connection.execute(statement).all()]
@@ -102,15 +103,15 @@ def _list_overdue(connection: Connection, query: queries.ListOverdue) -> tuple[q
     cancelling = missions.cancel_requested_at.is_not(None)
     # One statement a state, so that each uses the partial index of that state. Of those running, of which a lane has
     # only as many as it has slots, all are looked at: a limit would hide what is overdue behind what is in time.
-    statements = (
-        select(*STORED_COLUMNS).where(missions.state == MissionState.QUEUED, ended).limit(query.limit),
-        select(*STORED_COLUMNS).where(missions.state == MissionState.RUNNING),
+    looks = (
+        select(*STORED_COLUMNS).where(missions.state == word(MissionState.QUEUED), ended).limit(query.limit),
+        select(*STORED_COLUMNS).where(missions.state == word(MissionState.RUNNING)),
         select(*STORED_COLUMNS)
-        .where(missions.state == MissionState.BLOCKED, or_(ended, held_out, undecided, cancelling))
+        .where(missions.state == word(MissionState.BLOCKED), or_(ended, held_out, undecided, cancelling))
         .limit(query.limit),
     )
     rows: list[MissionRow] = []
-    for statement in statements:
+    for statement in looks:
         rows += [stored_from(record).row for record in connection.execute(statement).all()]
     policies = {row.vp_id: policy for row, policy in map(session_from, connection.execute(select(*SESSION_COLUMNS)))}
     return tuple(
@@ -120,7 +121,7 @@ def _list_overdue(connection: Connection, query: queries.ListOverdue) -> tuple[q
 
 def _list_held(connection: Connection, query: queries.ListHeld) -> tuple[MissionRow, ...]:
     records = connection.execute(
-        select(*STORED_COLUMNS).where(MISSIONS.c.vp_id == query.vp_id, MISSIONS.c.holder == Holder.LANE)
+        select(*STORED_COLUMNS).where(MISSIONS.c.vp_id == query.vp_id, MISSIONS.c.holder == word(Holder.LANE))
     ).all()
     return tuple(stored_from(record).row for record in records)
 
@@ -130,7 +131,7 @@ def _count_undelivered(connection: Connection, query: queries.CountUndelivered) 
         connection.execute(
             select(func.count())
             .select_from(OUTBOX)
-            .where(OUTBOX.c.mission_id == query.mission_id, OUTBOX.c.status == "undelivered")
+            .where(OUTBOX.c.mission_id == query.mission_id, OUTBOX.c.status == literal_column("'undelivered'"))
         ).scalar_one()
     )
 

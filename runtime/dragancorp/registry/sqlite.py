@@ -15,7 +15,7 @@ from dragancorp.clock import Clock
 from dragancorp.errors import DraganError, ErrorCode
 from dragancorp.registry.constraints import sqlite_triggers
 from dragancorp.registry.group_commit import GroupCommitWriter, storage_error
-from dragancorp.registry.migrations import upgrade
+from dragancorp.registry.migrations import refuse_newer, upgrade
 from dragancorp.registry.operations import Operation
 from dragancorp.registry.owner_lock import OwnerLock
 from dragancorp.registry.port import Scheduler, Subscription
@@ -75,6 +75,8 @@ class SqliteStore:
 
     def _migrate(self) -> None:
         try:
+            with self._read_engine.connect() as connection:
+                refuse_newer(connection)  # before a writer's pragmas touch the file
             with self._write_engine.connect() as connection:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")  # all of it or nothing, also under kill -9
                 upgrade(connection)

@@ -1,8 +1,10 @@
 """The writer's statements, built once: building an expression costs more than running it."""
 
+from enum import StrEnum
 from functools import cache
+from typing import Any
 
-from sqlalchemy import Update, bindparam, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Update, bindparam, func, insert, literal_column, or_, select, update
 
 from dragancorp.registry.rows import SESSION_COLUMNS, STORED_COLUMNS
 from dragancorp.registry.tables import (
@@ -18,6 +20,12 @@ from dragancorp.registry.tables import (
 )
 from dragancorp_contracts.lifecycle import EventType, Holder, MissionState
 
+
+def word(member: StrEnum) -> ColumnElement[Any]:
+    """A word written into the statement: a partial index serves only a condition the planner can read beforehand."""
+    return literal_column(f"'{member.value}'")
+
+
 _m, _s, _e = MISSIONS.c, SESSIONS.c, MISSION_EVENTS.c
 
 MISSION_BY_ID = select(*STORED_COLUMNS).where(_m.mission_id == bindparam("mission_id"))
@@ -28,14 +36,14 @@ MISSION_ID_TAKEN = select(_m.position).where(_m.mission_id == bindparam("mission
 CHILDREN = select(*STORED_COLUMNS).where(_m.parent_mission_id == bindparam("mission_id"))
 HELD_BY_LANE = (
     select(_m.mission_id, _m.attempt, _m.state, _m.cancel_requested_at)
-    .where(_m.vp_id == bindparam("vp_id"), _m.holder == Holder.LANE)
+    .where(_m.vp_id == bindparam("vp_id"), _m.holder == word(Holder.LANE))
     .order_by(_m.position)
 )
 CANDIDATES = (
     select(*STORED_COLUMNS)
     .where(
         _m.vp_id == bindparam("vp_id"),
-        _m.state == MissionState.QUEUED,
+        _m.state == word(MissionState.QUEUED),
         or_(_m.not_before.is_(None), _m.not_before <= bindparam("now")),
         or_(_m.window_start_at.is_(None), _m.window_start_at <= bindparam("now")),
         or_(_m.ends_at.is_(None), _m.ends_at > bindparam("now")),
@@ -46,7 +54,9 @@ CANDIDATES = (
 CLAIMS_SINCE = (
     select(func.count())
     .select_from(MISSION_EVENTS)
-    .where(_e.vp_id == bindparam("vp_id"), _e.type == EventType.MISSION_ACCEPTED, _e.emitted_at > bindparam("since"))
+    .where(
+        _e.vp_id == bindparam("vp_id"), _e.type == word(EventType.MISSION_ACCEPTED), _e.emitted_at > bindparam("since")
+    )
 )
 INSERT_MISSION = insert(MISSIONS)
 INSERT_MISSION_EVENT = insert(MISSION_EVENTS)

@@ -25,8 +25,8 @@ def known_revisions() -> frozenset[str]:
     return frozenset(revision.revision for revision in script.walk_revisions())
 
 
-def upgrade(connection: Connection) -> None:
-    """Bring the database to the newest schema. Raises `database_newer` for one of a later version, unchanged."""
+def refuse_newer(connection: Connection) -> None:
+    """Raise `database_newer` for a schema of a later version; only reads."""
     current = MigrationContext.configure(connection).get_current_revision()
     if current is not None and current not in known_revisions():
         raise DraganError(
@@ -34,4 +34,9 @@ def upgrade(connection: Connection) -> None:
             f"the database has the schema {current!r}, which this version does not know",
             facts={"schema": current, "known": sorted(known_revisions())},
         )
+
+
+def upgrade(connection: Connection) -> None:
+    """Bring the database to the newest schema. Raises `database_newer` for one of a later version, unchanged."""
+    refuse_newer(connection)
     command.upgrade(_config(connection), "head")

@@ -71,7 +71,7 @@ def upgrade() -> None:
         sa.CheckConstraint("holder IN ('lane', 'none', 'primary')", name="ck_holder_known"),
         sa.CheckConstraint("kind IN ('delegated', 'dispatched', 'shadow')", name="ck_kind_known"),
         sa.CheckConstraint(
-            "reason_code IS NULL OR reason_code IN ('approval_denied', 'approval_expired', 'approval_required', 'approval_wanted', 'attempts_exhausted', 'awaiting_fallback', 'backstop_reached', 'budget_denied', 'budget_exhausted', 'caller_gone', 'cancel_forced', 'cancel_requested', 'constraint_refused', 'deadline_passed', 'drained', 'executor_crashed', 'executor_error', 'extension_unsupported', 'fallback_failed', 'idle_timeout', 'input_wanted', 'lane_draining', 'lane_reset', 'lease_lost', 'login_wanted', 'max_runtime_exceeded', 'outputs_missing', 'parent_ended', 'primary_lost', 'session_unresumable', 'shadow_blocked', 'stage_left_shadow', 'start_timeout', 'suspended', 'tool_forbidden', 'window_closed')",
+            "reason_code IS NULL OR reason_code IN ('approval_denied', 'approval_expired', 'approval_required', 'approval_wanted', 'attempts_exhausted', 'awaiting_fallback', 'backstop_reached', 'budget_denied', 'budget_exhausted', 'caller_gone', 'cancel_forced', 'cancel_requested', 'constraint_refused', 'deadline_passed', 'drained', 'executor_crashed', 'executor_error', 'extension_unsupported', 'fallback_failed', 'idle_timeout', 'input_wanted', 'lane_draining', 'lease_lost', 'login_wanted', 'max_runtime_exceeded', 'outputs_missing', 'parent_ended', 'primary_lost', 'session_unresumable', 'shadow_blocked', 'stage_left_shadow', 'start_timeout', 'suspended', 'tool_forbidden', 'window_closed')",
             name="ck_reason_code_known",
         ),
         sa.CheckConstraint(
