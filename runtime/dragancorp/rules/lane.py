@@ -1,0 +1,75 @@
+"""Rules of lanes, of the file that lists them, and of who may call."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from functools import cache
+from typing import Any
+
+from dragancorp.rules.rule import Breach, Rule, RulesByContract, parts, repeated
+from dragancorp_contracts import resources
+
+
+@cache
+def _lane_default(member: str) -> Any:
+    return resources.read_document("lane")["properties"][member]["default"]
+
+
+def _heartbeat_well_inside_the_lease(lane: Any) -> Iterator[Breach]:
+    if "heartbeat_interval" not in lane:
+        return
+    interval, ttl = lane["heartbeat_interval"], lane.get("lease_ttl", _lane_default("lease_ttl"))
+    # Decimals of the digits as written: 1.1 is a third of 3.3, though three times the float 1.1 is more than 3.3.
+    if Decimal(str(interval)) * 3 > Decimal(str(ttl)):
+        yield "/heartbeat_interval", f"{interval} s is more than a third of lease_ttl, {ttl} s"
+
+
+def _parallel_missions_apart(lane: Any) -> Iterator[Breach]:
+    if lane.get("parallel_missions", 1) > 1 and lane.get("workspace", {}).get("scope", "lane") != "mission":
+        yield "/parallel_missions", 'several missions at once need a workspace each: "scope": "mission" in workspace'
+
+
+def _lanes_once(file: Any) -> Iterator[Breach]:
+    for pointer, vp_id in repeated(parts(file, ("lanes", "*", "vp_id"), "")):
+        yield pointer, f"the lane {vp_id} is configured twice"
+
+
+def _aliases_mean_one_lane(file: Any) -> Iterator[Breach]:
+    owners: dict[str, int] = {}
+    for number, lane in enumerate(file["lanes"]):
+        for index, alias in enumerate(lane.get("aliases", ())):
+            owner = owners.setdefault(alias.casefold(), number)
+            if owner != number:
+                other = file["lanes"][owner]["vp_id"]
+                yield f"/lanes/{number}/aliases/{index}", f"the alias {alias} already stands for {other}"
+
+
+def _flags_once(file: Any) -> Iterator[Breach]:
+    for pointer, flag in repeated(parts(file, ("lanes", "*", "flag"), "")):
+        yield pointer, f"the flag {flag} already belongs to another lane"
+
+
+def _names_once(file: Any) -> Iterator[Breach]:
+    for pointer, name in repeated(parts(file, ("tokens", "*", "name"), "")):
+        yield pointer, f"the token name {name} is used twice"
+
+
+def _digests_once(file: Any) -> Iterator[Breach]:
+    for pointer, _ in repeated(parts(file, ("tokens", "*", "sha256"), "")):
+        yield pointer, "another entry has the same digest, so it is the same token"
+
+
+RULES: RulesByContract = {
+    "lane": (
+        Rule.of("LAN-1", "The heartbeat interval is at most a third of the lease.", _heartbeat_well_inside_the_lease),
+        Rule.of("LAN-5", "Missions run in parallel only in a workspace each.", _parallel_missions_apart),
+    ),
+    "lanes-file": (
+        Rule.of("LAN-2", "Each lane is configured once.", _lanes_once),
+        Rule.of("LAN-3", "An alias, in any case of letters, stands for one lane.", _aliases_mean_one_lane),
+        Rule.of("LAN-4", "Each flag belongs to one lane.", _flags_once),
+    ),
+    "tokens": (
+        Rule.of("TOK-1", "Each name is used once.", _names_once),
+        Rule.of("TOK-2", "Each digest is used once.", _digests_once),
+    ),
+}
