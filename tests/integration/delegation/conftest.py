@@ -1,5 +1,5 @@
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -33,13 +33,17 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def open_gateway(tmp_path: Path) -> AsyncIterator[Opener]:
-    """A function (lanes..., agent, serve_lanes, **members of CODIE's lane) that opens a plane, closed after the test."""
+    """A function (lanes, agent, serve_lanes, **members of CODIE's lane) that opens a plane."""
     async with AsyncExitStack() as opened:
 
         async def open_one(
-            *lanes: dict[str, Any], agent: Agent | None = None, serve_lanes: bool = True, **members: Any
+            lanes: Sequence[Mapping[str, Any]] | None = None,
+            *,
+            agent: Agent | None = None,
+            serve_lanes: bool = True,
+            **members: Any,
         ) -> Gateway:
-            configured = lanes or (lane(**members),)
+            configured = (lane(**members),) if lanes is None else lanes
             clock = ShiftedClock()
             plane = await ControlPlane.open(
                 f"sqlite:///{tmp_path / 'state.db'}",

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -208,12 +208,12 @@ class Gateway:
         await self.plane.store.execute(StepSession(vp_id=LANE, command=SessionCommand(trigger=trigger, by=OPERATOR)))
 
 
-async def eventually(holds: Callable[[], Any], seconds: float = 10) -> None:
+async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float = 10, *, pause: float = 0.02) -> None:
     """Wait until `holds()` answers true; fails after `seconds`."""
     until = time.monotonic() + seconds
     while not await holds():
         assert time.monotonic() < until, f"it did not come to pass within {seconds} s"
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(pause)
 
 
 def alive(word: str) -> list[psutil.Process]:
