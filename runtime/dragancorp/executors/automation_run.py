@@ -10,8 +10,10 @@ from dragancorp.executors.automation_steps import Step, StepLog, StepResult
 from dragancorp.executors.changes import WorkTree
 from dragancorp.executors.git import GitError
 from dragancorp.executors.protocol import MissionContext, ProcessExited, ProcessOutput, ProcessStarted
+from dragancorp.executors.step_journal import StepJournal
 
 Event = dict[str, Any]
+JOURNAL = "steps.json"  # an artifact like the others: which steps are done
 
 
 class AutomationRun:
@@ -31,6 +33,7 @@ class AutomationRun:
         self._grace_seconds = grace_seconds
         self._tree = WorkTree(context.processes, context.workspace, environment)
         self._before: str | None = None
+        self._journal = StepJournal(context.artifacts / JOURNAL, steps)
         self._results: list[StepResult] = []
         self._written: list[tuple[str, str]] = []  # artifacts, with a description
         self._diff: Event | None = None
@@ -45,10 +48,10 @@ class AutomationRun:
         """What happens, as `ExecutorEvent` documents. Raises `DraganError` when the guard or the workspace fails."""
         started = self._context.clock.monotonic()
         if self._context.resume:
-            yield _progress("Starting over in the workspace that an earlier attempt left")
+            yield _progress(self._take_up())
         for event in await self._look_before():
             yield event
-        for step in self._steps:
+        for step in self._steps[len(self._results) :]:
             if self._cancelled:
                 break
             yield _progress(f"Step {step.number} of {len(self._steps)}: {step.name}")
@@ -57,6 +60,8 @@ class AutomationRun:
                     yield event
             if not self._results[-1].ok and not step.continue_on_failure:
                 break
+            if not self._cancelled:
+                self._journal.add(self._results[-1])
         for event in await self._look_after():
             yield event
         ending = self._ending()
@@ -71,6 +76,14 @@ class AutomationRun:
         seconds = self._context.clock.monotonic() - started
         yield {"type": "usage", "usage": {"runtime_seconds": round(max(0.0, seconds), 3)}}
         yield ending
+
+    def _take_up(self) -> str:
+        """Go on behind what an earlier attempt finished; says so."""
+        self._results = self._journal.read()
+        self._written = [(done.step.log_name, f"Output of step {done.step.number}") for done in self._results]
+        if not self._results:
+            return "Starting over in the workspace that an earlier attempt left"
+        return f"Going on behind step {len(self._results)} of {len(self._steps)}, done by an earlier attempt"
 
     async def _run_step(self, step: Step) -> AsyncGenerator[Event, None]:
         call_id = f"{self._context.attempt}-{step.number}"
@@ -151,8 +164,7 @@ class AutomationRun:
         if self._before is None:
             return []
         try:
-            if self._cancelled:  # whoever cancels waits; what was changed stays in the workspace
-                await self._tree.forget(self._context.mission_id)
+            if self._cancelled:  # whoever cancels waits; handed back, the mission may go on from this very state
                 return []
             after = await self._tree.snapshot()
             changes = await self._tree.changes(self._before, after)

@@ -1,5 +1,6 @@
 """The steps of an automation mission: what is asked, what came out, and the log of each."""
 
+import hashlib
 import re
 from collections import deque
 from collections.abc import Mapping
@@ -49,6 +50,11 @@ class Step:
         return tool_name(self.command[0])
 
     @property
+    def identity(self) -> list[Any]:
+        """What makes it the same step: name, kind, command and input."""
+        return [self.name, self.kind, list(self.command), hashlib.sha256(self.stdin).hexdigest()]
+
+    @property
     def log_name(self) -> str:
         """The name of its log below the artifact folder."""
         word = re.sub(r"[^A-Za-z0-9_-]+", "-", self.name).strip("-")[:40]
@@ -75,10 +81,34 @@ class StepResult:
     problem: str | None
     crashed: bool  # ended by a signal that was neither a cancel's nor a time limit's
     tail: tuple[str, ...]  # its last lines
+    earlier: bool = False  # done by an earlier attempt, not run again
 
     @property
     def ok(self) -> bool:
+        """Whether it did what it was for."""
         return self.problem is None
+
+    def as_journal(self) -> dict[str, Any]:
+        """What another attempt must know of a step that is done."""
+        return {
+            "exit_code": self.exit_code,
+            "duration_seconds": self.duration_seconds,
+            "problem": self.problem,
+            "tail": list(self.tail),
+        }
+
+    @classmethod
+    def from_journal(cls, step: Step, entry: Mapping[str, Any]) -> Self:
+        """The result noted by an earlier attempt. Raises `KeyError`, `TypeError` or `ValueError` for another shape."""
+        return cls(
+            step=step,
+            exit_code=None if entry["exit_code"] is None else int(entry["exit_code"]),
+            duration_seconds=float(entry["duration_seconds"]),
+            problem=None if entry["problem"] is None else str(entry["problem"]),
+            crashed=False,
+            tail=tuple(str(line) for line in entry["tail"]),
+            earlier=True,
+        )
 
     def as_json(self) -> dict[str, Any]:
         """{name, kind, command, exit_code, duration_seconds, log} and, when it failed, problem."""
@@ -92,6 +122,8 @@ class StepResult:
         }
         if self.problem is not None:
             body["problem"] = self.problem
+        if self.earlier:
+            body["earlier_attempt"] = True
         return body
 
 

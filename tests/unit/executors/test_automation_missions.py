@@ -99,7 +99,7 @@ async def test_a_change_is_applied_tested_and_reported(
     assert result["diff"]["files"] == [{"path": "adder.py", "insertions": 1, "deletions": 1}]
 
     index = artifacts.index(workspace.artifacts_dir("m-1"))
-    names = ["diff.patch", "logs/01-apply-the-change.log", "logs/02-test.log", "report.json"]
+    names = ["diff.patch", "logs/01-apply-the-change.log", "logs/02-test.log", "report.json", "steps.json"]
     assert [artifact.name for artifact in index.artifacts] == names
     assert sorted(event["path"] for event in of_type(events, "artifact")) == names
     assert in_git(repository, "apply", "--check", str(workspace.artifacts_dir("m-1") / "diff.patch")) == ""
@@ -208,6 +208,38 @@ async def test_a_second_attempt_reports_the_change_since_before_the_first(
     await executor.close()
     events = await perform(first, resume=True, attempt=2)
     assert events[-1]["result"]["diff"]["files"] == [{"path": "count", "insertions": 2, "deletions": 0}]
+
+
+async def test_a_second_attempt_goes_on_behind_the_steps_that_are_done(
+    perform: Perform, executor: AutomationExecutor, workspace: Workspace
+) -> None:
+    class WorkerDiedError(Exception):
+        pass
+
+    def die_in_the_second_step(event: dict[str, Any]) -> None:
+        if event["type"] == "tool_started" and event["call_id"].endswith("-2"):
+            raise WorkerDiedError
+
+    steps = [{"run": ["sh", "-c", "echo 1 >> count"]}, {"kind": "test", "run": ["sh", "-c", "wc -l < count"]}]
+    with pytest.raises(WorkerDiedError):
+        await perform(*steps, on_event=die_in_the_second_step)
+    await executor.close()
+    events = await perform(*steps, resume=True, attempt=2)
+    assert events[-1]["type"] == "completed"
+    assert (workspace.path / "count").read_text() == "1\n"
+    done, ran = events[-1]["result"]["steps"]
+    assert (done["earlier_attempt"], done["exit_code"], "earlier_attempt" in ran) == (True, 0, False)
+    assert events[-1]["result"]["diff"]["files"] == [{"path": "count", "insertions": 1, "deletions": 0}]
+
+
+@pytest.mark.parametrize("left", ["", "{", '{"plan": "another", "done": []}', '{"plan": 1}', "[]"])
+async def test_a_journal_that_cannot_be_used_means_starting_over(
+    perform: Perform, workspace: Workspace, left: str
+) -> None:
+    (workspace.artifacts_dir("m-1") / "steps.json").write_text(left)
+    events = await perform({"run": ["sh", "-c", "echo 1 >> count"]}, resume=True, attempt=2)
+    assert events[-1]["type"] == "completed"
+    assert (workspace.path / "count").read_text() == "1\n"
 
 
 async def test_a_flood_of_output_is_whole_in_the_log_and_bounded_in_the_events(
