@@ -259,6 +259,8 @@ class AutomationRun:
         text = json.dumps(report, indent=2, ensure_ascii=False)
         (self._context.artifacts / "report.json").write_text(text + "\n", encoding="utf-8", errors="replace")
         self._written.append(("report.json", "Steps, test result and diff summary"))
+        if (self._context.artifacts / JOURNAL).exists():
+            self._written.append((JOURNAL, "Which steps are done"))
 
 
 def _progress(message: str) -> Event:
