@@ -92,12 +92,14 @@ def _header_value(token: str | None) -> str | None:
 
 def _transport(url: str) -> httpx.AsyncHTTPTransport | None:
     """For a server on this host a transport of its own: a proxy of the environment could not reach it."""
-    host = urlsplit(url).hostname or ""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
     try:
         local = ipaddress.ip_address(host).is_loopback
     except ValueError:
         local = host == "localhost"
-    return httpx.AsyncHTTPTransport() if local else None
+    # Certificates take a while to load; plain HTTP has no use for them.
+    return httpx.AsyncHTTPTransport(verify=parts.scheme == "https") if local else None
 
 
 def path_arguments(operation: Operation, arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -59,9 +59,11 @@ def show(
     from dragancorp.cli.connection import Server, path_arguments
     from dragancorp_contracts.api.operations import GET_SESSION
 
+    arguments = path_arguments(GET_SESSION, {"vp_id": vp_id})
+
     async def read() -> dict[str, Any]:
         async with Server(url=url, token=token, data=data).client() as client:
-            return await client.get_session(**path_arguments(GET_SESSION, {"vp_id": vp_id}))
+            return await client.get_session(**arguments)
 
     with reported(as_json):
         session = asyncio.run(read())

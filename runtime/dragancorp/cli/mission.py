@@ -158,9 +158,11 @@ def show(
     from dragancorp.cli.mission_view import print_mission
     from dragancorp_contracts.api.operations import GET_MISSION
 
+    arguments = path_arguments(GET_MISSION, {"mission_id": mission_id})
+
     async def read() -> tuple[dict[str, Any], list[dict[str, Any]]]:
         async with Server(url=url, token=token, data=data).client() as client:
-            record = await client.get_mission(**path_arguments(GET_MISSION, {"mission_id": mission_id}))
+            record = await client.get_mission(**arguments)
             after = max(0, record["last_sequence"] - READ_EVENTS)
             page = await client.list_mission_events(mission_id, after=after, limit=READ_EVENTS)
             return record, page["events"]
@@ -202,7 +204,7 @@ def _watch(server: Any, mission_id: str, *, as_json: bool) -> None:
         else:
             output.data(event_line(event))
 
-    with progress(mission_id):
+    with progress(mission_id, wanted=not as_json):
         state = asyncio.run(Watch(server, mission_id, show_event).to_the_end())
     if state != "completed":
         output.note(f"the mission ended as {state}")
@@ -224,10 +226,11 @@ def cancel(
     from dragancorp.cli.connection import Server, path_arguments
     from dragancorp_contracts.api.operations import CANCEL_MISSION
 
+    arguments = path_arguments(CANCEL_MISSION, {"mission_id": mission_id})
+
     async def ask() -> dict[str, Any]:
         async with Server(url=url, token=token, data=data).client() as client:
             document = {} if reason is None else {"reason": reason}
-            arguments = path_arguments(CANCEL_MISSION, {"mission_id": mission_id})
             return await client.cancel_mission(**arguments, document=document)
 
     with reported(as_json):

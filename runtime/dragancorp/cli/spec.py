@@ -8,6 +8,7 @@ import typer
 from dragancorp.cli import output
 from dragancorp.cli.options import AsJson, command_group
 from dragancorp.cli.problems import REFUSED, UNFIT, Refusal, reported
+from dragancorp.cli.spec_diff import diff
 
 app = command_group("Contracts: what is generated from them.")
 
@@ -65,3 +66,6 @@ def codegen(
         if differences:
             output.note(f"{len(differences)} files differ; generate them anew without --check")
             raise typer.Exit(REFUSED)
+
+
+app.command("diff")(diff)

@@ -81,9 +81,9 @@ def event_line(event: dict[str, Any]) -> str:
     return output.plain(f"{clock}  {name}{reason}{said}")
 
 
-def progress(mission_id: str) -> AbstractContextManager[Any]:
-    """A line that shows that it goes on, where a person watches; nothing otherwise."""
-    if not output.watched():
+def progress(mission_id: str, *, wanted: bool) -> AbstractContextManager[Any]:
+    """A line that shows that it goes on, where that is wanted and a person watches; nothing otherwise."""
+    if not wanted or not output.watched():
         return nullcontext()
     from rich.console import Console
     from rich.text import Text

@@ -124,6 +124,7 @@ class Plane:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
+                start_new_session=True,  # so that a test can press Ctrl-C for its whole group, and for nothing else
             )
         self.ready = self._wait_until_ready()
         self.url = str(self.ready["url"])
