@@ -20,6 +20,7 @@ ASSIGNABLE = ("mission_id", "vp_session_id", "vp_runtime_id", "source_instance_i
 PRIORITY_RANK = {"interactive": 0, "deadline": 1, "background": 2}
 PRIORITY_CLASS = {rank: name for name, rank in PRIORITY_RANK.items()}
 MICRO = 1_000_000
+EARLIEST = datetime(1000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +38,10 @@ def request_digest(envelope: Envelope) -> str:
 
 
 def moment(text: str | None) -> datetime | None:
-    """An RFC 3339 time in UTC."""
-    return None if text is None else datetime.fromisoformat(text).astimezone(UTC)
+    """An RFC 3339 time of the contracts (years 1000 to 2999, with an offset) in UTC."""
+    # An offset must not carry it into a year of three digits: stored as text, such a time sorts wrong and cannot be
+    # read again. It has passed either way.
+    return None if text is None else max(datetime.fromisoformat(text).astimezone(UTC), EARLIEST)
 
 
 def draft(envelope: Envelope, *, source_instance_id: str, kind: MissionKind, now: datetime) -> Draft:

@@ -69,6 +69,9 @@ class Reconciler:
                 await self.tick()
             except DraganError as error:
                 log.warning("a tick failed", action="reconciler.tick_failed", code=error.code.value, error=str(error))
+            except Exception:
+                # Nobody else would notice a dead worker: a defect must not end the loop, and must not be silent.
+                log.exception("a tick failed", action="reconciler.tick_failed")
             await self._clock.sleep(TICK_SECONDS)
 
     async def tick(self) -> int:
@@ -109,8 +112,10 @@ class Reconciler:
         try:
             await self._store.execute(operation)
         except DraganError as refused:
-            if refused.code not in OVERTAKEN:
+            if refused.entry.retryable:
                 raise
+            if refused.code not in OVERTAKEN:  # one that cannot be decided holds up no other
+                log.error("a step was refused", action="reconciler.refused", step=str(operation), error=str(refused))
             return 0
         return 1
 
