@@ -1,5 +1,6 @@
 """The registry's schema history. `upgrade` brings a database to this version's schema."""
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -19,15 +20,20 @@ def _config(connection: Connection | None = None) -> Config:
     return config
 
 
-def known_revisions() -> frozenset[str]:
-    """Every revision this version knows."""
+@cache
+def known_revisions() -> tuple[str, ...]:
+    """Every revision this version knows, the newest first."""
     script = ScriptDirectory.from_config(_config())
-    return frozenset(revision.revision for revision in script.walk_revisions())
+    return tuple(revision.revision for revision in script.walk_revisions())
+
+
+def _current(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
 
 
 def refuse_newer(connection: Connection) -> None:
     """Raise `database_newer` for a schema of a later version; only reads."""
-    current = MigrationContext.configure(connection).get_current_revision()
+    current = _current(connection)
     if current is not None and current not in known_revisions():
         raise DraganError(
             ErrorCode.DATABASE_NEWER,
@@ -39,4 +45,5 @@ def refuse_newer(connection: Connection) -> None:
 def upgrade(connection: Connection) -> None:
     """Bring the database to the newest schema. Raises `database_newer` for one of a later version, unchanged."""
     refuse_newer(connection)
-    command.upgrade(_config(connection), "head")
+    if _current(connection) != known_revisions()[0]:
+        command.upgrade(_config(connection), "head")
