@@ -1,3 +1,5 @@
+import asyncio
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -22,6 +24,18 @@ OPENERS: dict[str, Opener] = {"sqlite": open_sqlite}
 """Every adapter of the port, by name: what a test with the fixture `store` says holds for all of them."""
 
 
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file with the schema and nothing in it: copying it is quicker than migrating anew."""
+    folder = tmp_path_factory.mktemp("empty")
+
+    async def make() -> None:
+        await (await open_sqlite(folder, FakeClock())).close()
+
+    asyncio.run(make())
+    return folder / "state.db"
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
@@ -38,7 +52,9 @@ def open_store(request: pytest.FixtureRequest) -> Opener:
 
 
 @pytest.fixture
-async def store(open_store: Opener, tmp_path: Path, clock: FakeClock) -> AsyncIterator[Store]:
+async def store(open_store: Opener, tmp_path: Path, clock: FakeClock, empty_database: Path) -> AsyncIterator[Store]:
+    if open_store is open_sqlite:
+        shutil.copy(empty_database, tmp_path / "state.db")
     store = await open_store(tmp_path, clock)
     try:
         yield store

@@ -252,3 +252,13 @@ async def test_a_deadline_that_has_passed_already_is_stored_and_never_claimed(wo
     assert await runtime.claim() == []
     await world.reconciler.tick()
     assert (await world.row(made.row.mission_id)).state is MissionState.TIMED_OUT
+
+
+async def test_a_deadline_a_thousand_years_ago_spoils_no_later_reading(world: World) -> None:
+    runtime = await world.working_lane()
+    ages_ago = {"created_at": "1000-01-01T00:00:00+10:00", "deadline_at": "1000-01-01T00:00:00+05:00"}
+    row = (await world.dispatch(**ages_ago)).row
+    assert await world.row(row.mission_id) == row
+    assert await runtime.claim() == []
+    await world.reconciler.tick()
+    assert (await world.row(row.mission_id)).state is MissionState.TIMED_OUT

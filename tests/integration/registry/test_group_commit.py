@@ -1,6 +1,7 @@
 """The one writer: many operations a commit, one failure alone, nothing half, nobody left waiting."""
 
 import asyncio
+import shutil
 import sqlite3
 import threading
 from collections.abc import Awaitable, Callable, Iterator
@@ -27,7 +28,8 @@ Perform = Callable[[Transaction, Operation[Any]], Any]
 
 
 @pytest.fixture
-async def store(open_at: Callable[..., Awaitable[SqliteStore]]) -> SqliteStore:
+async def store(open_at: Callable[..., Awaitable[SqliteStore]], path: Path, empty_database: Path) -> SqliteStore:
+    shutil.copy(empty_database, path)
     return await open_at()
 
 

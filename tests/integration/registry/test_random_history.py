@@ -151,7 +151,7 @@ async def test_after_a_random_history_every_table_tells_the_same_story(
     for vp_id in (LANE, SECOND_LANE):
         await world.lane(vp_id, parallel_missions=3, queue_limit=20, backoff=1.0)
     hands = Hands(world, seed)
-    for _ in range(400 // at_once):
+    for _ in range(280 // at_once):
         await asyncio.gather(*(hands.act() for _ in range(at_once)))
 
     kept = {

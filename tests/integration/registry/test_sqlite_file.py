@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -274,8 +275,9 @@ async def test_a_reader_cannot_write(open_at: Open) -> None:
 
 
 @pytest.fixture
-async def ended(open_at: Open, clock: FakeClock, path: Path) -> str:
+async def ended(open_at: Open, clock: FakeClock, path: Path, empty_database: Path) -> str:
     """The id of a completed mission in a closed file."""
+    shutil.copy(empty_database, path)
     world = World(await open_at(), clock)
     runtime = await world.working_lane()
     await world.dispatch()
