@@ -88,7 +88,7 @@ def read_lanes(path: Path) -> tuple[Lane, ...]:
         raise _invalid(path, [problem]) from error
     except (yaml.YAMLError, ValueError) as error:  # characters that YAML has not, digits that make no number
         raise _invalid(path, [Violation(pointer="", rule="YAML", message=str(error)[:4000], line=1)]) from error
-    found = [replace(violation, line=_line_of(violation.pointer, lines)) for violation in lines.repeated]
+    found = [*lines.repeated]
     found += [
         replace(violation, line=_line_of(violation.pointer, lines)) for violation in violations("lanes-file", document)
     ]
@@ -119,18 +119,23 @@ class _Lines(dict[str, int]):
 def _lines(root: yaml.Node | None) -> _Lines:
     lines = _Lines()
     waiting = [("", root)] if root is not None else []
+    if root is not None:
+        lines[""] = root.start_mark.line + 1
     while waiting:
         pointer, node = waiting.pop()
-        lines[pointer] = node.start_mark.line + 1
         if isinstance(node, yaml.MappingNode):
             for key, value in node.value:
                 place = f"{pointer}/{str(key.value).replace('~', '~0').replace('/', '~1')}"
+                line = key.start_mark.line + 1
                 if place in lines:
-                    lines.repeated.append(Violation(pointer=place, rule="YAML", message="this key stands twice"))
-                lines[place] = key.start_mark.line + 1
+                    twice = Violation(pointer=place, rule="YAML", message="this key stands twice", line=line)
+                    lines.repeated.append(twice)
+                lines[place] = line
                 waiting.append((place, value))
         elif isinstance(node, yaml.SequenceNode):
-            waiting += [(f"{pointer}/{index}", value) for index, value in enumerate(node.value)]
+            for index, value in enumerate(node.value):
+                lines[f"{pointer}/{index}"] = value.start_mark.line + 1
+                waiting.append((f"{pointer}/{index}", value))
     return lines
 
 
