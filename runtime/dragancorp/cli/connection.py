@@ -32,17 +32,15 @@ class Server:
     def found(self) -> tuple[str, str | None]:
         """URL and token. The token of `plane.json` is shown to nobody but the plane that wrote it.
 
-        Raises `server_unreachable` when nothing names a server, `settings_invalid` for what is no URL.
+        Raises `ServerUnreachable` when nothing names a server, `settings_invalid` for what is no URL.
         """
         plane = plane_file.read(self.data)
         url = self.url or (plane.url if plane else None)
         if url is None:
-            raise DraganError(
-                ErrorCode.SERVER_UNREACHABLE,
-                f"no control plane has left its address in {self.data / plane_file.NAME}, and --url names none",
+            raise ServerUnreachable(
+                f"no control plane has left its address in {self.data / plane_file.NAME}, and --url names none"
             )
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if not _is_url(url):
             raise DraganError(ErrorCode.SETTINGS_INVALID, f"--url is {url!r}; it takes http://HOST:PORT")
         token = self.token or os.environ.get("UA_OPS_TOKEN") or None
         if token is None and plane is not None and plane.url == url.rstrip("/"):
@@ -69,6 +67,15 @@ class Server:
         except httpx.TransportError as error:
             raise ServerUnreachable(f"POST {url}: {error or type(error).__name__}") from error
         return _reply(response)
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        # The port is judged when it is asked for.
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _reply(response: httpx.Response) -> Reply:

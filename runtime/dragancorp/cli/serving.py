@@ -21,6 +21,7 @@ import uvicorn
 
 from dragancorp.cli import listening, output, plane_file
 from dragancorp.cli.access import Access, access
+from dragancorp.cli.last_answers import LastAnswers
 from dragancorp.control_plane import ControlPlane
 from dragancorp.errors import DraganError, ErrorCode
 from dragancorp.faces import asgi
@@ -97,9 +98,10 @@ async def _answer(
     )
     if isinstance(plane.store, SqliteStore):
         plane.store.announce(url)
+    answers = LastAnswers(asgi(plane, tokens=allowed.book))
     server = _Server(
         uvicorn.Config(
-            asgi(plane, tokens=allowed.book),
+            answers,
             log_config=None,
             access_log=False,
             server_header=False,
@@ -117,6 +119,7 @@ async def _answer(
             log.info("draining", action="plane.draining", grace_seconds=asked.grace_seconds)
             # The API goes on meanwhile, so that those who watch see how their missions end.
             await plane.close(grace_seconds=asked.grace_seconds)
+            answers.close()
     finally:
         announcing.cancel()
         stopping.cancel()

@@ -71,15 +71,13 @@ class Dragan:
     extra: dict[str, str] = field(default_factory=dict)
 
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+        piped = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         return subprocess.Popen(
             [sys.executable, "-m", "dragancorp.cli", *arguments],
             cwd=self.folder,
             env=environment(self.extra),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
             text=True,
-            **options,
+            **{**piped, **options},
         )
 
     def __call__(self, *arguments: str, stdin: str = "") -> Done:

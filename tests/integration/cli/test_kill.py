@@ -85,6 +85,24 @@ def test_a_watch_survives_a_restart_on_another_port_with_another_token(
     assert [event["sequence"] for event in events] == list(range(1, len(events) + 1))
 
 
+def test_a_watch_survives_a_stop_by_the_rules_too(start_plane: Any, alone: Any, wait_until: Any, folder: Path) -> None:
+    plane = start_plane("--grace", "0.2")
+    mission_id = alone.dispatch(f"sh -c 'test -e {folder}/mark || {{ touch {folder}/mark; sleep 60; }}'")
+    watching = alone.start("mission", "watch", mission_id)
+    wait_until((folder / "mark").exists)
+    first = watching.stdout.readline()
+
+    assert plane.stop() == 0
+    stopped = plane.err
+    start_plane()
+
+    lines = [first, *watching.stdout]
+    assert watching.wait(timeout=20) == 0
+    assert any("requeued (drained)" in line for line in lines)
+    assert "completed" in lines[-1]
+    assert "uvicorn.error" not in stopped
+
+
 def test_leaving_a_watch_does_nothing_to_the_mission(start_plane: Any, alone: Any, wait_until: Any) -> None:
     start_plane()
     mission_id = alone.dispatch("sleep 2")

@@ -1,6 +1,9 @@
 """Missions by the command line, against one control plane."""
 
+import contextlib
 import json
+import os
+import pty
 import time
 from pathlib import Path
 from typing import Any
@@ -188,3 +191,21 @@ def test_progress_is_seen_before_the_mission_ends(dragan: Any) -> None:
     out, _ = watching.communicate(timeout=30)
     assert watching.returncode == 1
     assert "cancelled" in out
+
+
+def test_a_person_sees_that_it_goes_on(dragan: Any) -> None:
+    mission_id = dragan.dispatch("echo first", "sleep 2")
+    master, slave = pty.openpty()
+    watching = dragan.start("mission", "watch", mission_id, stdout=slave)
+    os.close(slave)
+
+    seen = b""
+    with contextlib.suppress(OSError):  # how Linux says that the other side of a terminal is gone
+        while part := os.read(master, 4096):
+            seen += part
+    os.close(master)
+    watching.communicate(timeout=20)
+
+    assert watching.returncode == 0
+    assert f"watching {mission_id}".encode() in seen
+    assert seen.index(b"echo first") < seen.index(b"completed")
