@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dragancorp.specdiff.rules import Audience, Reader, Rule, rule
+from dragancorp.specdiff.snapshot import contract_of
 
 __all__ = ["Change", "changed", "merged"]
 
@@ -61,10 +62,11 @@ def changed(
     """A change by the name of its rule, classified for that reader; `also` names audiences it breaks besides."""
     found = rule(name)
     text = str(place)
+    file = text.partition("#")[0]
     return Change(
         rule=found,
         place=text,
-        contract=text.partition("#")[0],
+        contract=contract_of(file) if file.endswith(".json") else file,
         what=what,
         breaks=found.breaks(reader) | frozenset(also),
         certain=certain,

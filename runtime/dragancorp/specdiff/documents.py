@@ -29,11 +29,13 @@ def compare(old: Snapshot, new: Snapshot, file: str, walk: Walk) -> Iterator[Cha
     """Every change of one schema file that both snapshots hold."""
     before, after = Schema.at(old, file), Schema.at(new, file)
     root, reader = after.place, _reader(before)
-    yield from _head(before.value, after.value, root)
     found = list(walk.changes(before, after, reader))
+    found += [
+        *_head(before.value, after.value, root),
+        *_judged(before, after, reader, found),
+        *_definitions(before, after, reader, walk),
+    ]
     yield from found
-    yield from _judged(before, after, reader, found)
-    yield from _definitions(before, after, reader, walk)
     if not found and _words(before.value) != _words(after.value):
         yield changed("words_changed", root, "titles, descriptions, examples or comments")
 

@@ -62,7 +62,9 @@ class Walk:
             yield changed("member_removed", before[name].place, name, reader=reader, also=also)
         for name in sorted(come - set(renamed.values())):
             rule = "required_member_added" if name in demands - demanded else "member_added"
-            yield changed(rule, after[name].place, name, reader=reader)
+            # Where the object was closed, a reader that has not changed yet refuses it.
+            also = (Audience.CONSUMERS,) if reader is Reader.TOLERANT and _others(old) is False else ()
+            yield changed(rule, after[name].place, name, reader=reader, also=also)
             others = old.keywords.get("additionalProperties")
             if others is not None and isinstance(others.value, dict):
                 yield from self.changes(others, after[name], reader)
