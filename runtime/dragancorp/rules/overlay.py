@@ -83,7 +83,7 @@ def _defaults_keep_policies(base: Any) -> Iterator[Breach]:
         yield f"/defaults/{kind}", f"a policy requires {name}, which is not on"
     for kind in KINDS:
         for pointer, name in parts(base, ("defaults", kind, "*")):
-            if (kind, name) in forbidden(base):
+            if (kind, name) in forbidden(base) - required(base):  # what is both is told by another rule
                 yield pointer, f"a policy forbids {name}, which is on"
             for needed in sorted(named(known.get((kind, name), {}).get("requires", {})) - on - required(base)):
                 yield pointer, f"{name} is on, and {needed[1]}, which it needs, is not"
