@@ -31,6 +31,7 @@ from dragancorp.lanes_file import Lane, read_lanes
 from dragancorp.lifecycle.commands import By
 from dragancorp.lifecycle.facts import LanePolicy
 from dragancorp.missions.commands import Missions
+from dragancorp.missions.decisions import Decisions
 from dragancorp.missions.reconciler import Reconciler, stop
 from dragancorp.missions.scheduler import PriorityScheduler
 from dragancorp.registry.identifiers import new_id
@@ -79,6 +80,7 @@ class ControlPlane:
             instance_id=settings.instance_id,
             refusers={lane.vp_id: make_executor(lane.lane["executor"]).refuse for lane in lanes},
         )
+        self.decisions = Decisions(store, self.missions, clock)
         self.router = Router([Route(lane.vp_id, lane.lane, lane.flags) for lane in lanes])
         self.reconciler = Reconciler(store, clock)
         self._turns = TurnCounts()

@@ -51,12 +51,13 @@ class Missions:
         *,
         text: str | None = None,
         kind: MissionKind = MissionKind.DISPATCHED,
+        retry_of: str | None = None,
     ) -> Dispatched:
         """Store a mission, or find it again by its key.
 
-        `text` is the envelope as received. Errors: `document_invalid` with every violation, `lane_unknown`,
-        `source_mismatch`, `command_not_allowed`, `extension_unsupported`, `child_exceeds_parent`, `queue_full`,
-        `idempotency_key_reused`, `lane_retired`.
+        `text` is the envelope as received, `retry_of` the mission that it repeats. Errors: `document_invalid` with
+        every violation, `lane_unknown`, `source_mismatch`, `command_not_allowed`, `extension_unsupported`,
+        `child_exceeds_parent`, `queue_full`, `idempotency_key_reused`, `lane_retired`.
         """
         checked("mission-envelope", envelope)
         vp_id = envelope["vp_id"]
@@ -66,7 +67,7 @@ class Missions:
         source = self._source(envelope, requester)
         self._refuse_unfit(envelope, refuse)
         excess = await self._excess(envelope, requester)
-        made = draft(envelope, source_instance_id=source, kind=kind, now=self._clock.wall())
+        made = draft(envelope, source_instance_id=source, kind=kind, now=self._clock.wall(), retry_of=retry_of)
         return await self._store.execute(
             DispatchMission(
                 draft=made.row,

@@ -44,7 +44,9 @@ def moment(text: str | None) -> datetime | None:
     return None if text is None else max(datetime.fromisoformat(text).astimezone(UTC), EARLIEST)
 
 
-def draft(envelope: Envelope, *, source_instance_id: str, kind: MissionKind, now: datetime) -> Draft:
+def draft(
+    envelope: Envelope, *, source_instance_id: str, kind: MissionKind, now: datetime, retry_of: str | None = None
+) -> Draft:
     """The row and the assigned members for a valid envelope. `now` is when it was accepted."""
     assigned: dict[str, Any] = {
         "mission_id": envelope.get("mission_id") or new_id("m"),
@@ -68,6 +70,7 @@ def draft(envelope: Envelope, *, source_instance_id: str, kind: MissionKind, now
         traffic=envelope.get("traffic", "real"),
         trace_id=assigned["trace_id"],
         parent_mission_id=envelope.get("parent_mission_id"),
+        retry_of=retry_of,
         callback_url=envelope.get("callback", {}).get("status_url"),
         deadline_at=moment(envelope.get("deadline_at")),
         window_start_at=moment(window.get("start_at")),

@@ -61,6 +61,15 @@ class SnapshotParts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class QueuePlace:
+    """Where a mission stands in its lane: missions held, claims within the last hour, waiting ones that come first."""
+
+    held_by_lane: int
+    claims_last_hour: int
+    ahead: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class GetMission(Query[Stored | None]):
     """One mission."""
 
@@ -147,3 +156,12 @@ class ListArtifacts(Query[tuple[Mapping[str, Any], ...]]):
     """Artifact references of one mission, by name."""
 
     mission_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class GetQueuePlace(Query[QueuePlace]):
+    """Where a mission stands in its lane at `now`. An unknown mission has nothing ahead."""
+
+    mission_id: str
+    vp_id: str
+    now: datetime

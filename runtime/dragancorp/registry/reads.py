@@ -1,6 +1,7 @@
 """Answers to queries, from one read connection."""
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from sqlalchemy import and_, false, func, literal_column, or_, select, true
@@ -9,7 +10,7 @@ from sqlalchemy.engine import Connection
 from dragancorp.jsonio import loads
 from dragancorp.lifecycle.facts import LanePolicy
 from dragancorp.lifecycle.rows import MissionRow
-from dragancorp.registry import queries
+from dragancorp.registry import queries, statements
 from dragancorp.registry.operations import Stored
 from dragancorp.registry.queries import Query
 from dragancorp.registry.rows import SESSION_COLUMNS, STORED_COLUMNS, session_from, stored_from
@@ -165,6 +166,27 @@ def _list_artifacts(connection: Connection, query: queries.ListArtifacts) -> tup
     )
 
 
+def _get_queue_place(connection: Connection, query: queries.GetQueuePlace) -> queries.QueuePlace:
+    missions, of_lane = MISSIONS.c, {"vp_id": query.vp_id}
+    own = connection.execute(
+        select(missions.claim_key, missions.position).where(missions.mission_id == query.mission_id)
+    ).first()
+    ahead = 0
+    if own is not None:
+        before = or_(
+            missions.claim_key < own.claim_key,
+            and_(missions.claim_key == own.claim_key, missions.position < own.position),
+        )
+        queued = and_(missions.vp_id == query.vp_id, missions.state == word(MissionState.QUEUED))
+        ahead = connection.execute(select(func.count()).select_from(MISSIONS).where(queued, before)).scalar_one()
+    since = {**of_lane, "since": query.now - timedelta(hours=1)}
+    return queries.QueuePlace(
+        held_by_lane=len(connection.execute(statements.HELD_BY_LANE, of_lane).all()),
+        claims_last_hour=connection.execute(statements.CLAIMS_SINCE, since).scalar_one(),
+        ahead=ahead,
+    )
+
+
 READS: Mapping[type[Query[Any]], Callable[[Connection, Any], Any]] = {
     queries.GetMission: _get_mission,
     queries.ListMissions: _list_missions,
@@ -177,6 +199,7 @@ READS: Mapping[type[Query[Any]], Callable[[Connection, Any], Any]] = {
     queries.CountUndelivered: _count_undelivered,
     queries.ReadSnapshot: _read_snapshot,
     queries.ListArtifacts: _list_artifacts,
+    queries.GetQueuePlace: _get_queue_place,
 }
 
 

@@ -9,12 +9,13 @@ from dragancorp.faces.api import cursor as cursors
 from dragancorp.lifecycle.commands import By
 from dragancorp.missions.commands import Requester
 from dragancorp.missions.records import mission_record, session_record
+from dragancorp.registry.contract import SessionRegistry
 from dragancorp.registry.operations import Stored
 from dragancorp.registry.queries import CountUndelivered, GetLane, ListLanes
 from dragancorp_contracts.api.document import openapi_document
 from dragancorp_contracts.api.records import Answer, Principal
 from dragancorp_contracts.api.service import OpsService
-from dragancorp_contracts.lifecycle import Actor, MissionState
+from dragancorp_contracts.lifecycle import Actor, MissionState, SessionTrigger
 
 CODER_VP = "vp.coder.primary"
 OPENAPI = openapi_document()
@@ -25,6 +26,7 @@ class PlaneService(OpsService):
 
     def __init__(self, plane: ControlPlane) -> None:
         self._plane = plane
+        self._registry = SessionRegistry(plane.store)
 
     async def dispatch_mission(self, principal: Principal, *, document: dict[str, Any], text: str) -> Answer:
         """Store the envelope as a mission; the same request again finds it."""
@@ -89,6 +91,76 @@ class PlaneService(OpsService):
         status = 200 if stepped.row.state is MissionState.CANCELLED else 202
         return Answer(status=status, body=await self._record(stored))
 
+    async def approve_mission(
+        self, principal: Principal, *, mission_id: str, document: dict[str, Any], text: str
+    ) -> Answer:
+        """Let a blocked mission go on."""
+        requester = _requester(principal, reason=document.get("reason"))
+        await self._plane.decisions.approve(mission_id, requester, document)
+        return await self.get_mission(principal, mission_id=mission_id)
+
+    async def deny_mission(
+        self, principal: Principal, *, mission_id: str, document: dict[str, Any], text: str
+    ) -> Answer:
+        """End a blocked mission."""
+        await self._plane.decisions.deny(mission_id, _requester(principal, reason=document.get("reason")))
+        return await self.get_mission(principal, mission_id=mission_id)
+
+    async def retry_mission(
+        self,
+        principal: Principal,
+        *,
+        mission_id: str,
+        document: dict[str, Any] | None = None,
+        text: str | None = None,
+    ) -> Answer:
+        """Run again what ended without success."""
+        requester = _requester(principal, reason=(document or {}).get("reason"))
+        done = await self._plane.decisions.retry(mission_id, requester)
+        return Answer(status=201, body=await self._record(done.mission))
+
+    async def explain_mission(self, principal: Principal, *, mission_id: str) -> Answer:
+        """Why it is not running, or not finished."""
+        answer = await self._plane.decisions.why(mission_id, _requester(principal))
+        return Answer(
+            body={
+                "mission_id": mission_id,
+                "code": answer.code,
+                "sentence": answer.sentence,
+                "facts": dict(answer.facts),
+            }
+        )
+
+    async def list_mission_artifacts(self, principal: Principal, *, mission_id: str) -> Answer:
+        """What it left behind."""
+        found = await self._plane.decisions.artifacts(mission_id, _requester(principal))
+        return Answer(body={"artifacts": [dict(artifact) for artifact in found]})
+
+    async def drain_lane(self, principal: Principal, *, vp_id: str, document: dict[str, Any], text: str) -> Answer:
+        """No new claims."""
+        return await self._set_status(principal, vp_id, SessionTrigger.DRAIN, document)
+
+    async def resume_lane(self, principal: Principal, *, vp_id: str, document: dict[str, Any], text: str) -> Answer:
+        """Claims again."""
+        return await self._set_status(principal, vp_id, SessionTrigger.RESUME, document)
+
+    async def reset_lane(self, principal: Principal, *, vp_id: str, document: dict[str, Any], text: str) -> Answer:
+        """Start the session over."""
+        return await self._set_status(principal, vp_id, SessionTrigger.RESET, document)
+
+    async def retire_lane(self, principal: Principal, *, vp_id: str, document: dict[str, Any], text: str) -> Answer:
+        """Close the lane for good."""
+        return await self._set_status(principal, vp_id, SessionTrigger.RETIRE, document)
+
+    async def _set_status(
+        self, principal: Principal, vp_id: str, trigger: SessionTrigger, document: dict[str, Any]
+    ) -> Answer:
+        requester = _requester(principal, reason=document["reason"])
+        if not requester.may_see(vp_id):
+            raise DraganError(ErrorCode.LANE_UNKNOWN, f"there is no lane {vp_id!r}")
+        await self._registry.set_status(vp_id, trigger, by=requester.by)
+        return await self.get_session(principal, vp_id=vp_id)
+
     async def list_sessions(self, principal: Principal) -> Answer:
         """Every lane session that the token may see."""
         requester = _requester(principal)
@@ -106,9 +178,25 @@ class PlaneService(OpsService):
         self, principal: Principal, *, mission_limit: int = 50, event_limit: int = 200
     ) -> Answer:
         """The coder lane's snapshot."""
-        if not _requester(principal).may_see(CODER_VP):
-            raise DraganError(ErrorCode.LANE_UNKNOWN, f"there is no lane {CODER_VP!r}")
-        return Answer(body=await self._plane.snapshot(CODER_VP, mission_limit=mission_limit, event_limit=event_limit))
+        return await self.get_vp_metrics(
+            principal, vp_id=CODER_VP, mission_limit=mission_limit, event_limit=event_limit
+        )
+
+    async def get_coder_vp_dashboard(
+        self, principal: Principal, *, mission_limit: int = 20, event_limit: int = 100
+    ) -> Answer:
+        """The coder lane's snapshot over a smaller window."""
+        return await self.get_vp_metrics(
+            principal, vp_id=CODER_VP, mission_limit=mission_limit, event_limit=event_limit
+        )
+
+    async def get_vp_metrics(
+        self, principal: Principal, *, vp_id: str, mission_limit: int = 50, event_limit: int = 200
+    ) -> Answer:
+        """Any lane's snapshot."""
+        if not _requester(principal).may_see(vp_id):
+            raise DraganError(ErrorCode.LANE_UNKNOWN, f"there is no lane {vp_id!r}")
+        return Answer(body=await self._plane.snapshot(vp_id, mission_limit=mission_limit, event_limit=event_limit))
 
     async def get_health(self) -> Answer:
         """Alive."""
