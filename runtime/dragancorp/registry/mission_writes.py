@@ -101,7 +101,7 @@ def _refuse_taken(tx: Transaction, draft: MissionRow) -> None:
         raise DraganError(
             ErrorCode.DOCUMENT_INVALID,
             "the mission id is taken",
-            violations=[Violation(pointer="/mission_id", rule="ENV-5", message="a mission of this id exists already")],
+            violations=[Violation(pointer="/mission_id", rule="ENV-6", message="a mission of this id exists already")],
         )
 
 

@@ -104,7 +104,7 @@ async def test_a_command_outside_the_allow_list_is_refused_before_anything_is_st
 async def test_a_taken_mission_id_is_refused(api: Api) -> None:
     await api.dispatch(vp_id=OTHER, mission_id="mine")
     problem = assert_problem(await api.dispatch(vp_id=OTHER, mission_id="mine"), 422, "document_invalid")
-    assert problem["violations"][0]["rule"] == "ENV-5"
+    assert problem["violations"][0]["rule"] == "ENV-6"
 
 
 @pytest.mark.parametrize(
