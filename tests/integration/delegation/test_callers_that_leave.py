@@ -34,7 +34,7 @@ def _nothing_is_complained_of(caplog: pytest.LogCaptureFixture) -> Iterator[None
 async def settled(gateway: Gateway) -> None:
     """Every mission ends soon; nothing is left behind; only what was answered in full stands as completed."""
     for row in await gateway.missions():
-        ended = await gateway.ended(row.mission_id, 5)
+        ended = await gateway.ended(row.mission_id)
         assert ended.state in (MissionState.CANCELLED, MissionState.COMPLETED), ended
 
     async def gone() -> bool:

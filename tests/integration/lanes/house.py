@@ -122,7 +122,7 @@ class House:
 
     async def configure(self, **policy: Any) -> LanePolicy:
         """Make the lane known with these numbers."""
-        ttl = policy.setdefault("lease_ttl", 3.0)
+        ttl = policy.setdefault("lease_ttl", 10.0)
         policy.setdefault("heartbeat_interval", ttl / 4)
         configured = LanePolicy(vp_id=LANE, **policy)
         by = By(kind=Actor.CONTROL_PLANE, name="house")

@@ -170,7 +170,7 @@ async def test_closing_hands_back_what_runs_and_the_next_plane_finishes_it(open_
     await eventually(lambda: asyncio.to_thread((workspace / "again").exists))
     began = time.monotonic()
     await plane.close()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
     await gone("20.301")
 
     plane = await open_plane()

@@ -22,7 +22,7 @@ async def silent(agent: Scripted, envelope: Event, context: MissionContext) -> A
 
 
 async def test_a_cancelled_mission_that_ignores_sigterm_is_killed_with_its_children(house: House) -> None:
-    await house.serve(cancel_deadline=3.0)
+    await house.serve(cancel_deadline=10.0)
     deaf = "trap '' TERM; sleep 20.201 & sleep 20.202; sleep 20.203"
     mission_id = await house.dispatch(["sh", "-c", deaf])
     await up("20.201")
@@ -31,7 +31,7 @@ async def test_a_cancelled_mission_that_ignores_sigterm_is_killed_with_its_child
     row = await house.ended(mission_id)
     assert row.state is MissionState.CANCELLED
     assert (await house.ledger(mission_id))[-1]["transition"] == "C3"  # the holder's own word, within the deadline
-    assert time.monotonic() - began < 3.0
+    assert time.monotonic() - began < 10.0
     for word in ("20.201", "20.202", "20.203"):
         await gone(word, 1)
     assert (await house.ended(await house.dispatch(["true"]))).state is MissionState.COMPLETED
@@ -53,7 +53,7 @@ async def test_a_holder_that_does_not_stop_in_time_is_cancelled_without_its_word
     began = time.monotonic()
     await house.cancel(mission_id)
     assert (await house.ended(mission_id)).state is MissionState.CANCELLED
-    assert 0.4 < time.monotonic() - began < 2.0
+    assert 0.4 < time.monotonic() - began < 5.0
     following = await house.dispatch()  # and the lane goes on
     assert (await house.working(following)).state is MissionState.RUNNING
 
@@ -100,11 +100,11 @@ async def test_an_executor_that_says_nothing_is_stopped_after_the_idle_limit(hou
 async def test_every_word_starts_the_idle_limit_anew(house: House) -> None:
     async def slow(agent: Scripted, envelope: Event, context: MissionContext) -> AsyncGenerator[Event, None]:
         for _ in range(5):
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.3)
             yield {"type": "log", "message": "still here", "stream": "stdout"}
         yield DONE
 
-    await house.serve(Scripted(slow), idle_limit=0.4)
+    await house.serve(Scripted(slow), idle_limit=0.9)
     assert (await house.ended(await house.dispatch(), 5)).state is MissionState.COMPLETED
 
 
@@ -178,7 +178,7 @@ async def test_a_worker_that_could_not_renew_for_a_whole_ttl_stops_its_work(hous
     setattr(link, how, True)
     began = time.monotonic()
     await gone(word)
-    assert 0.9 < time.monotonic() - began < 2.0
+    assert 0.9 < time.monotonic() - began < 3.5
     setattr(link, how, False)
     row = await house.ended(mission_id)
     assert (row.state, row.attempt, row.failures) == (MissionState.COMPLETED, 2, 1)

@@ -49,9 +49,9 @@ async def test_missions_run_in_the_schedulers_order_in_one_workspace(house: Hous
 
 async def test_a_set_up_slower_than_the_lease_does_not_lose_it(house: House) -> None:
     async def slowly(session: SessionContext) -> None:
-        await asyncio.sleep(1.6)
+        await asyncio.sleep(2.2)
 
-    await house.serve(Scripted(opening=slowly), lease_ttl=1.0)
+    await house.serve(Scripted(opening=slowly), lease_ttl=1.5)
     row = await house.session()
     assert row.lease_epoch == 1
     assert await house.session_events() == ["created", "activated", "opened"]
@@ -202,9 +202,12 @@ async def test_a_receipt_that_cannot_be_written_fails_the_mission_and_the_lane_g
     assert (await house.session()).lease_epoch == 1
 
 
-async def test_a_worker_that_is_told_to_stop_is_gone_at_once_when_idle(house: House) -> None:
+async def test_a_worker_that_is_told_to_stop_is_gone_at_once_when_idle(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane_runtime, "CLAIM_PAUSE_SECONDS", 60.0)
     runtime = await house.serve()
-    await asyncio.wait_for(house.dismiss(runtime), 0.7)
+    await asyncio.wait_for(house.dismiss(runtime), 10)
     row = await house.session()
     assert (row.status, row.held) == (SessionState.IDLE, False)
     assert guards() == []
