@@ -1,7 +1,7 @@
 """The `LaneLink` port: how a worker speaks to the registry, wherever that is; and the link inside one process."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from dragancorp.jsonio import loads
@@ -151,11 +151,27 @@ class StoreLink:
         """See `LaneLink.release`."""
         await self._step(lease, SessionTrigger.RELEASE)
 
-    async def _step(self, lease: Lease, trigger: SessionTrigger, **said: str) -> SessionRow:
-        command = SessionCommand(trigger=trigger, by=lease.by, owner=lease.owner, lease_epoch=lease.epoch)
-        return (
-            await self._store.execute(StepSession(vp_id=lease.vp_id, command=replace(command, **said)))  # type: ignore[arg-type]
-        ).row
+    async def _step(
+        self,
+        lease: Lease,
+        trigger: SessionTrigger,
+        *,
+        executor_session_id: str | None = None,
+        outcome: str | None = None,
+        workspace: str | None = None,
+        error: str | None = None,
+    ) -> SessionRow:
+        command = SessionCommand(
+            trigger=trigger,
+            by=lease.by,
+            owner=lease.owner,
+            lease_epoch=lease.epoch,
+            executor_session_id=executor_session_id,
+            outcome=outcome,
+            workspace=workspace,
+            error=error,
+        )
+        return (await self._store.execute(StepSession(vp_id=lease.vp_id, command=command))).row
 
     async def claim(self, lease: Lease, limit: int = 1) -> tuple[Claimed, ...]:
         """See `LaneLink.claim`."""
