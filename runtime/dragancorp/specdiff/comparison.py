@@ -7,7 +7,7 @@ from typing import Any
 from dragancorp.specdiff import documents, errors_data, lifecycle_data, operations
 from dragancorp.specdiff.change import Change, changed, merged
 from dragancorp.specdiff.rules import Reader
-from dragancorp.specdiff.schema import Place
+from dragancorp.specdiff.schema import Place, Schema
 from dragancorp.specdiff.shapes import Walk
 from dragancorp.specdiff.snapshot import Snapshot, contract_of
 
@@ -28,13 +28,41 @@ def _changes(old: Snapshot, new: Snapshot) -> Iterator[Change]:
     for contract in sorted(now - earlier):
         yield changed("contract_added", f"{contract}#", contract)
     walk = Walk()
-    for file in sorted(old.documents.keys() | new.documents.keys()):
+    for file in sorted(_touched(old, new)):
         contract = contract_of(file)
         if contract in earlier and contract in now:
             yield from _file(old, new, file, walk)
     for contract in sorted(earlier & now):
         reader = _reader(new, contract)
         yield from _said(old.readmes.get(contract, ""), new.readmes.get(contract, ""), contract, reader)
+
+
+def _touched(old: Snapshot, new: Snapshot) -> set[str]:
+    """The files that changed, and those that borrow from one that did."""
+    files = old.documents.keys() | new.documents.keys()
+    touched = {file for file in files if old.documents.get(file) != new.documents.get(file)}
+    borrowed = {file: _borrowed(old, file) | _borrowed(new, file) for file in files}
+    while more := {file for file in files - touched if borrowed[file] & touched}:
+        touched |= more
+    return touched
+
+
+def _borrowed(snapshot: Snapshot, file: str) -> set[str]:
+    """The files that a file's references lead to."""
+    root = Schema(snapshot, Place(file), snapshot.documents.get(file))
+    targets = (root.target(reference) for reference in _references(root.value))
+    return {target.place.file for target in targets if target is not None}
+
+
+def _references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"]
+        for inner in node.values():
+            yield from _references(inner)
+    elif isinstance(node, list):
+        for inner in node:
+            yield from _references(inner)
 
 
 def _file(old: Snapshot, new: Snapshot, file: str, walk: Walk) -> Iterator[Change]:
@@ -46,7 +74,6 @@ def _file(old: Snapshot, new: Snapshot, file: str, walk: Walk) -> Iterator[Chang
     elif all(operations.is_openapi(one) for one in both):
         yield from operations.compare(old, new, file, walk)
     elif all(documents.is_schema(one) for one in both):
-        # Also when the file itself is as it was: what it borrows may have changed.
         yield from documents.compare(old, new, file, walk)
     elif before != after:
         yield from _data(before, after, root)

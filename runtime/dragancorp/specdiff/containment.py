@@ -72,7 +72,10 @@ class _Bundle:
             if keyword in ANNOTATIONS or keyword.startswith("x-") or keyword == "default":
                 continue
             below = refining or keyword in _REFINING
-            if keyword == "$ref":
+            if keyword == "$ref" and schema.embedded is not None:
+                # Whatever the other contract allows: it is compared by itself, under its own reader.
+                copied["$comment"] = str(schema.embedded.place)
+            elif keyword == "$ref":
                 copied[keyword] = self._reference(schema, inner, refining=refining or self._refined(value))
             elif keyword in ONE and isinstance(inner, dict):
                 copied[keyword] = self._copied(schema.child(keyword), refining=below)

@@ -74,6 +74,16 @@ class Schema:
             return None
 
     @cached_property
+    def embedded(self) -> "Schema | None":
+        """The root of another contract, where this is a reference to one: a document inside another one is read, and
+        judged, by its own contract."""
+        reference = self.value.get("$ref") if isinstance(self.value, dict) else None
+        target = self.target(reference) if isinstance(reference, str) else None
+        if target is None or target.place.steps or target.place.file == self.place.file:
+            return None
+        return target if isinstance(target.value, dict) and "x-dragan-reader" in target.value else None
+
+    @cached_property
     def keywords(self) -> dict[str, "Schema"]:
         """Every keyword that judges, by name, with references followed; what a reference and its sibling both say of
         one keyword stands as a further `allOf`."""

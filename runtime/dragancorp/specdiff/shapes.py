@@ -25,6 +25,8 @@ class Walk:
 
     def changes(self, old: Schema, new: Schema, reader: Reader) -> Iterator[Change]:
         """Every change between the two, deepest last."""
+        if new.embedded is not None:
+            reader = Reader(new.embedded.value["x-dragan-reader"])
         key = (old.place, new.place, reader)
         if key in self._seen:
             return

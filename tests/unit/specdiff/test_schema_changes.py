@@ -158,6 +158,15 @@ def test_what_two_contracts_borrow_is_named_once_and_breaks_the_readers_of_both(
     assert {str(audience) for audience in change.breaks} == {"consumers"}
 
 
+def test_a_document_inside_another_one_is_read_by_its_own_contract() -> None:
+    def contracts(members: dict[str, Any]) -> dict[str, Any]:
+        record = schema("tolerant", {"thing": {"$ref": "../../thing/v1/schema.json"}})
+        record["$id"] = "https://dragancorp.dev/specs/record/v1/schema.json"
+        return {FILE: schema("strict", members), "record/v1/schema.json": record}
+
+    assert summary(differences(contracts({"a": TEXT}), contracts({"a": TEXT, "b": COUNT}))) == {"DIF-11": ""}
+
+
 def test_a_shape_that_holds_itself_is_walked_once() -> None:
     def tree(limit: int) -> dict[str, Any]:
         node = {
