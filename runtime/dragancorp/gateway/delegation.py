@@ -121,25 +121,32 @@ class Delegation:
 
     async def _dispatch(self) -> None:
         """Store the mission, so that even a caller cancelled meanwhile knows which one to end."""
-        turn = self._turn
-        envelope = {
-            "mission_type": "coding",
-            "priority_class": "interactive",
-            **turn.mission,
-            "vp_id": self._route.vp_id,
-            "objective": turn.text or "(no text)",
-            # A digest: session and turn ids may be longer than a key, and no two pairs may share one.
-            "idempotency_key": f"turn-{digest([turn.session_id, turn.turn_id or new_id('t')])}",
-        }
-        self._mission_id = envelope.setdefault("mission_id", new_id("m"))
         requester = Requester(by=self._desk.gateway)
         try:
+            envelope = self._envelope()
+            self._mission_id = envelope["mission_id"]
             dispatched = await self._desk.missions.dispatch(envelope, requester, kind=MissionKind.DELEGATED)
-        except DraganError:
+        except (DraganError, UnicodeEncodeError) as error:
             self._mission_id = None  # refused: nothing was stored, and the id may be somebody else's
+            if isinstance(error, UnicodeEncodeError):
+                raise DraganError(ErrorCode.JSON_INVALID, "the turn holds half of a surrogate pair") from error
             raise
         # The same turn again is the same mission, whatever id was made up for it here.
         self._mission_id = dispatched.mission.row.mission_id
+
+    def _envelope(self) -> dict[str, Any]:
+        """The turn as a mission. What the gateway sets itself comes first, but for the lane, which routing chose."""
+        turn = self._turn
+        return {
+            "mission_type": "coding",
+            "priority_class": "interactive",
+            "mission_id": new_id("m"),
+            "objective": turn.text or "(no text)",
+            # A digest: session and turn ids may be longer than a key, and no two pairs may share one.
+            "idempotency_key": f"turn-{digest([turn.session_id, turn.turn_id or new_id('t')])}",
+            **turn.mission,
+            "vp_id": self._route.vp_id,
+        }
 
     async def _follow(self) -> AsyncIterator[Any]:
         """Pass on the lane's events until the mission ends or the primary path must take over."""

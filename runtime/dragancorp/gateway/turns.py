@@ -13,7 +13,8 @@ from dragancorp_contracts.lifecycle import ReasonCode
 class Turn:
     """One thing a caller asks of a gateway.
 
-    `mission` holds members of the envelope that the gateway sets itself, e.g. extensions, budget or constraints.
+    `mission` holds members of the envelope that the gateway sets itself, e.g. extensions, budget or constraints; an
+    objective there stands instead of the text.
     """
 
     text: str

@@ -270,6 +270,40 @@ async def test_other_turns_of_a_session_with_a_long_name_are_other_missions(gate
     assert len(await gateway.missions()) == 4
 
 
+async def test_what_the_gateway_sets_itself_stands_in_the_envelope(gateway: Gateway) -> None:
+    asked = turn(objective="Fix the parser.", priority_class="background", budget={"max_llm_calls": 5})
+    await gateway.ask(asked)
+    snapshot = await gateway.plane.snapshot(LANE)
+    envelope = snapshot["recent_missions"][0]["envelope"]
+    assert (envelope["objective"], envelope["priority_class"]) == ("Fix the parser.", "background")
+    assert envelope["budget"] == {"max_llm_calls": 5}
+    await gateway.ask(turn(text="CODIE, as it is said"))
+    snapshot = await gateway.plane.snapshot(LANE)
+    envelope = snapshot["recent_missions"][0]["envelope"]
+    assert (envelope["objective"], envelope["priority_class"]) == ("CODIE, as it is said", "interactive")
+
+
+@pytest.mark.parametrize(
+    ("asked", "code"),
+    [
+        (Turn(text="CODIE \ud800", session_id="s1", mission=turn().mission), ErrorCode.JSON_INVALID),
+        (Turn(text="CODIE", session_id="\ud800", mission=turn().mission), ErrorCode.JSON_INVALID),
+        (turn(text="CODIE " + "x" * 300_000), ErrorCode.DOCUMENT_INVALID),
+        (turn(nonsense=1), ErrorCode.DOCUMENT_INVALID),
+        (Turn(text="CODIE", session_id="s1"), ErrorCode.COMMAND_NOT_ALLOWED),
+    ],
+    ids=["half a pair in the text", "half a pair in the session", "too long", "unknown member", "no commands"],
+)
+async def test_a_turn_that_makes_no_mission_is_a_typed_error_and_stores_nothing(
+    gateway: Gateway, asked: Turn, code: ErrorCode
+) -> None:
+    heard = await gateway.ask(asked)
+    assert isinstance(heard.error, DraganError)
+    assert heard.error.code is code
+    assert heard.events == []
+    assert await gateway.missions() == []
+
+
 async def test_a_mission_id_that_is_taken_is_refused_and_the_mission_that_has_it_goes_on(gateway: Gateway) -> None:
     _, listening = await gateway.ask_until(turn(["sleep", "0.5"], mission_id="m-1"), PROGRESS)
     heard = await gateway.ask(turn(mission_id="m-1"))
