@@ -60,8 +60,17 @@ def read(path: Path) -> DocumentFile:
     try:
         return DocumentFile(path=path, document=jsonio.loads(content))
     except jsonio.JsonInvalid as error:
-        line = content.count(b"\n", 0, error.offset) + 1 if error.offset is not None else 1
-        raise DocumentUnreadable([Violation(pointer="", rule="JSON", message=error.detail, line=line)]) from error
+        violation = Violation(pointer="", rule="JSON", message=error.detail, line=_line_at(content, error))
+        raise DocumentUnreadable([violation]) from error
+
+
+def _line_at(content: bytes, error: jsonio.JsonInvalid) -> int | None:
+    """The line of the error, where its offset is known; it counts characters, or bytes where there are none."""
+    if error.offset is None:
+        return None
+    if error.reason == "not_utf8":
+        return content.count(b"\n", 0, error.offset) + 1
+    return content.decode("utf-8").count("\n", 0, error.offset) + 1
 
 
 def read_yaml(path: Path) -> DocumentFile:

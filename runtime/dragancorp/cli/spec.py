@@ -9,6 +9,7 @@ from dragancorp.cli import output
 from dragancorp.cli.options import AsJson, command_group
 from dragancorp.cli.problems import REFUSED, UNFIT, Refusal, reported
 from dragancorp.cli.spec_diff import diff
+from dragancorp.cli.spec_show import show, show_list
 
 app = command_group("Contracts: what is generated from them.")
 
@@ -68,4 +69,6 @@ def codegen(
             raise typer.Exit(REFUSED)
 
 
+app.command("list")(show_list)
+app.command("show")(show)
 app.command("diff")(diff)

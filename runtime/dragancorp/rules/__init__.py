@@ -36,7 +36,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
 )
 """The rules beyond the schema, by contract."""
 
-ACROSS: Mapping[str, Mapping[str, str]] = MappingProxyType({**overlay.ACROSS})
+ACROSS: Mapping[str, Mapping[str, str]] = MappingProxyType({**mission.ACROSS, **overlay.ACROSS})
 """Rules that look at more than one document: by contract, the sentence of each id. Who holds the documents checks."""
 
 _WITHIN: Mapping[str, tuple[tuple[tuple[str, ...], str], ...]] = MappingProxyType(

@@ -71,3 +71,11 @@ RULES: RulesByContract = {
         Rule.of("EVT-3", "The first entry of a ledger has no previous digest.", _chain_starts_at_one),
     ),
 }
+
+ACROSS: dict[str, dict[str, str]] = {
+    "mission-envelope": {
+        "ENV-5": "A child mission only narrows its parent: tools, budget, deadline, depth.",
+        "ENV-6": "A mission id that the caller chose is new.",
+    },
+}
+"""Rules that look at several missions; checked where both are at hand: `dragancorp.missions.children`, the registry."""

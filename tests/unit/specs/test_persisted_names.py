@@ -22,6 +22,21 @@ def _present() -> Iterator[str]:
     for group in ("actors", "kinds", "holders"):
         yield from (f"{group[:-1]} {row['name']}" for row in tables[group])
     yield from (f"error {entry['code']}" for entry in resources.read_document("errors", file="errors.json")["errors"])
+    yield from _of_rollouts()
+    protocol = resources.read_document("lane-process", file="lane-process.json")
+    yield from (f"lane-variable {one['name']}" for one in protocol["environment"])
+    outcomes = resources.read_document("conformance-report")["properties"]["results"]["items"]["properties"]["outcome"]
+    yield from (f"requirement-outcome {one}" for one in outcomes["enum"])
+
+
+def _of_rollouts() -> Iterator[str]:
+    shapes = resources.read_document("rollout-policy")["$defs"]
+    for kind in ("stage", "decision", "action"):
+        yield from (f"rollout-{kind} {one}" for one in shapes[kind]["enum"])
+    override = resources.read_document("rollout-evidence")["properties"]["override"]
+    yield from (f"rollout-override {one}" for one in override["enum"])
+    policy = resources.read_document("rollout-policy", file="rollout-policy.json")
+    yield from (f"rollout-condition {one['name']}" for one in policy["conditions"])
 
 
 def _pinned() -> list[str]:
