@@ -12,19 +12,38 @@ from functools import cache
 from typing import Any, ClassVar, Self
 
 import jsonschema_rs
-from pydantic import MISSING, BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic import (
+    MISSING,
+    BaseModel,
+    ConfigDict,
+    ModelWrapValidatorHandler,
+    RootModel,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError, to_jsonable_python
 
 from . import resources, strict_json
 
-__all__ = ["ContractRoot", "Violation", "is_valid", "pointer", "rule_id", "violations", "violations_at"]
+__all__ = [
+    "ContractRoot",
+    "ContractValue",
+    "Violation",
+    "is_valid",
+    "pointer",
+    "rule_id",
+    "violations",
+    "violations_at",
+]
 
-BASE = "https://dragancorp.dev/specs/"
 NOT_JSON = "common/v1#json"  # the rule broken by a value that JSON cannot hold
 MOST = 1000  # violations reported for one document; more help nobody
 
 _POINTER_LENGTH = 2000
 _MESSAGE_LENGTH = 600
+_EXACT = 2**53  # from here on a double stands for an integer that its digits may not show
+
+Validator = jsonschema_rs.Draft202012Validator
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,27 +69,23 @@ class Violation:
 
 @cache
 def _registry() -> jsonschema_rs.Registry:
-    found: list[tuple[str, dict[str, Any]]] = []
-    for path in sorted(resources.specs_root().glob("*/*/*.json")):
-        name, version, file = path.parts[-3:]
-        if file in {"schema.json", "openapi.json"}:
-            found.append((f"{BASE}{name}/{version}/{file}", resources.read_document(name, version, file)))
-    return jsonschema_rs.Registry(found, draft=jsonschema_rs.Draft202012)
-
-
-@cache
-def _validator(reference: str) -> jsonschema_rs.Draft202012Validator:
-    # A path of the API holds braces, which a URI may not.
-    address = BASE + reference.replace("{", "%7B").replace("}", "%7D")
-    return jsonschema_rs.Draft202012Validator(
-        {"$ref": address}, validate_formats=True, registry=_registry(), offline=True
+    return jsonschema_rs.Registry(
+        [(address, _judged(document)) for address, document in resources.documents()],
+        draft=jsonschema_rs.Draft202012,
     )
 
 
 @cache
-def _of_contract(name: str, version: str) -> jsonschema_rs.Draft202012Validator:
-    resources.document_path(name, version)  # an unknown contract is a KeyError that lists the known ones
-    return _validator(f"{name}/{version}/schema.json")
+def _validator(reference: str) -> Validator:
+    # A path of the API holds braces, which a URI may not.
+    address = resources.address_at(reference).replace("{", "%7B").replace("}", "%7D")
+    return Validator({"$ref": address}, validate_formats=True, registry=_registry(), offline=True)
+
+
+@cache
+def _of(name: str) -> Validator:
+    # An unknown contract is a KeyError that lists the known ones.
+    return _validator(resources.address(name))
 
 
 def violations(name: str, document: Any, version: str = "v1") -> list[Violation]:
@@ -78,25 +93,32 @@ def violations(name: str, document: Any, version: str = "v1") -> list[Violation]
 
     `document` is what `strict_json.loads` gives. Raises `KeyError` for a contract there is not.
     """
-    return _violations(_of_contract(name, version), document)
+    return _violations(_of(f"{name}/{version}"), document)
 
 
 def violations_at(reference: str, document: Any) -> list[Violation]:
-    """The same for a schema inside a contract, e.g. `ops-api/v1/openapi.json#/components/schemas/MissionList`."""
+    """The same for a schema inside a contract, e.g. `ops-api/v1/openapi.json#/components/schemas/MissionPage`."""
     return _violations(_validator(reference), document)
 
 
 def is_valid(name: str, document: Any, version: str = "v1") -> bool:
     """Whether the document keeps every rule of the contract."""
+    validator = _of(f"{name}/{version}")
     try:
-        return _of_contract(name, version).is_valid(document)
+        return validator.is_valid(_judged(document))
     except (ValueError, TypeError):
         return False
 
 
-def _violations(validator: jsonschema_rs.Draft202012Validator, document: Any) -> list[Violation]:
+def _judged(value: Any) -> Any:
+    # The contracts bound what counts exactly, so a number is judged as it is.
+    return value
+
+
+def _violations(validator: Validator, document: Any) -> list[Violation]:
     found: list[Violation] = []
     try:
+        document = _judged(document)
         if validator.is_valid(document):  # ten times faster than finding no error, and the usual case
             return found
         for error in validator.iter_errors(document):
@@ -109,7 +131,7 @@ def _violations(validator: jsonschema_rs.Draft202012Validator, document: Any) ->
             )
             if len(found) == MOST:
                 break
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         if isinstance(error, jsonschema_rs.ValidationError):
             raise
         found.append(Violation(pointer="", rule=NOT_JSON, message=_shortened(str(error), _MESSAGE_LENGTH)))
@@ -123,17 +145,16 @@ def pointer(path: list[str | int]) -> str:
 
 def rule_id(location: str | None) -> str:
     """The rule's id for a place in a contract: `common/v1/schema.json#/$defs/id` is `common/v1#/$defs/id`."""
-    place = (location or "").removeprefix(BASE)
-    place = place.replace("%7B", "{").replace("%7D", "}")
-    return place.replace("/schema.json#", "#").replace("/openapi.json#", "#")
+    address, mark, place = (location or "").partition("#")
+    return resources.name_at(address) + mark + place.replace("%7B", "{").replace("%7D", "}")
 
 
 def _shortened(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-class ContractRoot(BaseModel):
-    """The base of every root model: it accepts what the contract's schema accepts, and nothing else.
+class _Judged(BaseModel):
+    """What every root model has: it accepts what its schema accepts, and nothing else.
 
     Instances are frozen; a changed copy is judged again.
     """
@@ -141,47 +162,83 @@ class ContractRoot(BaseModel):
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
     __contract__: ClassVar[str] = ""
-    """The contract's name and version, e.g. `mission-envelope/v1`."""
+    """The name of the contract, e.g. `mission-envelope/v1`."""
 
     @classmethod
     def from_json(cls, text: bytes | str) -> Self:
         """The document in the text. Raises `strict_json.JsonInvalid` or `pydantic.ValidationError`."""
         return cls.model_validate(strict_json.loads(text))
 
-    def as_document(self) -> dict[str, Any]:
-        """The model as a plain document; members that were not given are left out."""
-        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
-
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy with the changes, judged like any other document."""
         copied = super().model_copy(update=update, deep=deep)
-        return (
-            copied
-            if update is None
-            else type(self).model_validate(copied.model_dump(by_alias=True, exclude_unset=True))
-        )
+        if update is None:
+            return copied
+        return type(self).model_validate(copied.model_dump(by_alias=True, exclude_unset=True, warnings=False))
 
     @model_validator(mode="wrap")
     @classmethod
     def _judge(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         if isinstance(data, cls) or not cls.__contract__:
             return handler(data)
-        if isinstance(data, Mapping):
-            data = {key: value for key, value in data.items() if value is not MISSING}
-        name, version = cls.__contract__.split("/")
-        try:
-            document = to_jsonable_python(data, by_alias=True)
-        except ValueError as error:
-            raise PydanticCustomError("not_json", "JSON cannot hold this value: {why}", {"why": str(error)}) from None
-        broken = violations(name, document, version)
-        if broken:
-            said = "; ".join(f"{one.pointer or '(document)'}: {one.message} [{one.rule}]" for one in broken[:10])
-            raise PydanticCustomError("contract", "{said}", {"said": said, "count": len(broken)})
+        validator = _of(cls.__contract__)
+        document = data
+        if not _keeps(validator, data):  # invalid, or Python objects that are not yet what JSON holds
+            document = data = _plain(data)
+            broken = _violations(validator, document)
+            if broken:
+                said = "; ".join(f"{one.pointer or '(document)'}: {one.message} [{one.rule}]" for one in broken[:10])
+                raise PydanticCustomError("contract", "{said}", {"said": said, "count": len(broken)})
         try:
             return handler(data)
         except ValidationError:
-            # To JSON Schema 1e300 is an integer; pydantic reads it as one only when it comes as one.
-            return handler(_whole(document))
+            pass
+        # To JSON Schema 1e300 is an integer; pydantic reads it as one only when it comes as one.
+        try:
+            return handler(_whole(_plain(document)))
+        except ValidationError:
+            return cls._untyped(_plain(document))
+
+    @classmethod
+    def _untyped(cls, document: Any) -> Self:
+        """The judge alone decides: what its schema accepts and no Python type can show is held as it came."""
+        if not isinstance(document, dict) or issubclass(cls, RootModel):
+            return cls.model_construct(root=document)
+        names = {field.alias or name: name for name, field in cls.model_fields.items()}
+        values = {names.get(key, key): value for key, value in document.items()}
+        return cls.model_construct(_fields_set=set(values), **values)
+
+
+class ContractRoot(_Judged):
+    """The base of every root model that is an object."""
+
+    def as_document(self) -> dict[str, Any]:
+        """The model as a plain document; members that were not given are left out."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True, warnings=False)
+
+
+class ContractValue(_Judged, RootModel[Any]):
+    """The base of every root model that is something else than an object with members; its value is `root`."""
+
+    def as_document(self) -> Any:
+        """The value as plain JSON."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True, warnings=False)
+
+
+def _keeps(validator: Validator, data: Any) -> bool:
+    try:
+        return validator.is_valid(_judged(data))
+    except (ValueError, TypeError, RecursionError):
+        return False
+
+
+def _plain(data: Any) -> Any:
+    if isinstance(data, Mapping):
+        data = {key: value for key, value in data.items() if value is not MISSING}
+    try:
+        return to_jsonable_python(data, by_alias=True)
+    except (ValueError, RecursionError) as error:
+        raise PydanticCustomError("not_json", "JSON cannot hold this value: {why}", {"why": str(error)}) from None
 
 
 def _whole(node: Any) -> Any:

@@ -63,7 +63,7 @@ class Step(BaseModel):
     """
     Text given to the command on its standard input, e.g. a patch for `git apply -`.
     """
-    timeout_seconds: Annotated[float | MISSING, Field(ge=0.1, le=86400.0)] = MISSING
+    timeout_seconds: Annotated[int | float | MISSING, Field(ge=0.1, le=86400.0)] = MISSING
     """
     When to stop it; the mission's own limits hold beside it.
     """

@@ -23,6 +23,19 @@ class VpId(RootModel[StrictStr]):
     """
 
 
+class SecretReference(RootModel[StrictStr]):
+    model_config = ConfigDict(
+        frozen=True,
+    )
+    root: Annotated[
+        StrictStr,
+        Field(pattern="^(env://[A-Z][A-Z0-9_]{0,127}|file:///[^\\u0000-\\u001f]{1,1000})$"),
+    ]
+    """
+    Where a secret is found, never the secret: `env://NAME` or `file:///absolute/path`.
+    """
+
+
 class RelativePath(RootModel[StrictStr]):
     model_config = ConfigDict(
         frozen=True,
@@ -74,7 +87,7 @@ class Usage(BaseModel):
     """
     Cost in millionths of a US dollar; integer so that sums are exact.
     """
-    runtime_seconds: Annotated[float | MISSING, Field(ge=0.0)] = MISSING
+    runtime_seconds: Annotated[int | float | MISSING, Field(ge=0.0)] = MISSING
     """
     Time spent running, in seconds, over all attempts.
     """

@@ -74,7 +74,7 @@ class ExecutorEvent(ContractRoot):
     """
     The exit code, where the tool is a process; negative: the signal that ended it.
     """
-    duration_seconds: Annotated[float | MISSING, Field(ge=0.0)] = MISSING
+    duration_seconds: Annotated[int | float | MISSING, Field(ge=0.0)] = MISSING
     """
     How long the tool ran, in seconds.
     """

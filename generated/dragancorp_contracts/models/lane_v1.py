@@ -51,7 +51,7 @@ class Executor(BaseModel):
     """
     Names of environment variables that commands may see, beside the ids and folders they are given.
     """
-    cancel_grace_seconds: Annotated[float, Field(ge=0.0, le=300.0)] = 5
+    cancel_grace_seconds: Annotated[int | float, Field(ge=0.0, le=300.0)] = 5
     """
     How long a command may take to stop before it is killed. In seconds.
     """
@@ -118,7 +118,7 @@ class Recovery(BaseModel):
     """
     How many losses make a mission parked.
     """
-    backoff: Annotated[float, Field(ge=0.0, le=3600.0)] = 5
+    backoff: Annotated[int | float, Field(ge=0.0, le=3600.0)] = 5
     """
     Waiting time after the first loss; doubled after each further one, at most an hour. In seconds.
     """
@@ -229,27 +229,27 @@ class Lane(ContractRoot):
     """
     How much the lane may take on.
     """
-    lease_ttl: Annotated[float, Field(ge=1.0, le=86400.0)] = 300
+    lease_ttl: Annotated[int | float, Field(ge=1.0, le=86400.0)] = 300
     """
     How long a lease is good without a heartbeat, in seconds.
     """
-    heartbeat_interval: Annotated[float | MISSING, Field(ge=0.1, le=28800.0)] = MISSING
+    heartbeat_interval: Annotated[int | float | MISSING, Field(ge=0.1, le=28800.0)] = MISSING
     """
     How often the holder renews, in seconds; rule LAN-1: at most a third of lease_ttl. A quarter of it when left out.
     """
-    start_timeout: Annotated[float, Field(ge=0.1, le=3600.0)] = 15
+    start_timeout: Annotated[int | float, Field(ge=0.1, le=3600.0)] = 15
     """
     How long a delegated mission may wait for its claim before the primary path takes over. In seconds.
     """
-    cancel_deadline: Annotated[float, Field(ge=0.1, le=3600.0)] = 30
+    cancel_deadline: Annotated[int | float, Field(ge=0.1, le=3600.0)] = 30
     """
     How long the holder may take to stop a cancelled mission before it is cancelled without its word. In seconds.
     """
-    idle_limit: Annotated[float, Field(ge=0.1, le=86400.0)] = 900
+    idle_limit: Annotated[int | float, Field(ge=0.1, le=86400.0)] = 900
     """
     How long an executor may say nothing, while no tool runs, before it is stopped. In seconds.
     """
-    backstop: Annotated[float, Field(ge=1.0, le=604800.0)] = 14400
+    backstop: Annotated[int | float, Field(ge=1.0, le=604800.0)] = 14400
     """
     How long any attempt may run, whatever it says. In seconds.
     """

@@ -279,6 +279,16 @@ class Machine1(StrEnum):
     session = "session"
 
 
+class Refusal(RootModel[StrictStr]):
+    model_config = ConfigDict(
+        frozen=True,
+    )
+    root: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
+    """
+    The error code when it must hold and does not; null: it only chooses rows.
+    """
+
+
 class Guard(BaseModel):
     """
     A condition.
@@ -300,7 +310,7 @@ class Guard(BaseModel):
     """
     When it holds.
     """
-    refusal: Annotated[StrictStr | None, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
+    refusal: Refusal | None
     """
     The error code when it must hold and does not; null: it only chooses rows.
     """
@@ -365,6 +375,63 @@ class Guard1(RootModel[StrictStr]):
     """
 
 
+class Event1(RootModel[StrictStr]):
+    model_config = ConfigDict(
+        frozen=True,
+    )
+    root: Annotated[StrictStr, Field(pattern="^vp\\.(mission|session)\\.[a-z_]+$")]
+    """
+    The event it leaves in the ledger; null: none.
+    """
+
+
+class Reason3(RootModel[StrictStr]):
+    model_config = ConfigDict(
+        frozen=True,
+    )
+    root: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
+    """
+    Its reason code; null: the command's, or none.
+    """
+
+
+class To(RootModel[StrictStr]):
+    model_config = ConfigDict(
+        frozen=True,
+    )
+    root: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
+    """
+    The state it leads to; null: the same.
+    """
+
+
+class Refusal1(BaseModel):
+    """
+    A refusal.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+    )
+    machine: Machine2
+    """
+    Whose life cycle.
+    """
+    from_: Annotated[list[FromItem], Field(alias="from")]
+    """
+    In which states.
+    """
+    triggers: list[Trigger]
+    """
+    For which triggers; empty: all.
+    """
+    code: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
+    """
+    The error code.
+    """
+
+
 class Holder1(StrEnum):
     """
     Who holds the mission afterwards.
@@ -413,7 +480,7 @@ class LastError(StrEnum):
     lease_lost = "lease_lost"
 
 
-class Set(BaseModel):
+class SetDocumentMember(BaseModel):
     """
     What else the step changes in the row; the words are explained in README.md.
     """
@@ -533,52 +600,25 @@ class Transition(BaseModel):
     """
     What must hold then; the first that does not is the refusal.
     """
-    event: Annotated[StrictStr | None, Field(pattern="^vp\\.(mission|session)\\.[a-z_]+$")]
+    event: Event1 | None
     """
     The event it leaves in the ledger; null: none.
     """
-    reason: Annotated[StrictStr | None, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
+    reason: Reason3 | None
     """
     Its reason code; null: the command's, or none.
     """
-    to: Annotated[StrictStr | None, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
+    to: To | None
     """
     The state it leads to; null: the same.
     """
-    set: Set
+    set: SetDocumentMember
     """
     What else the step changes in the row; the words are explained in README.md.
     """
     note: Annotated[StrictStr | MISSING, Field(max_length=500)] = MISSING
     """
     What the fields cannot say.
-    """
-
-
-class Refusal(BaseModel):
-    """
-    A refusal.
-    """
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-    )
-    machine: Machine2
-    """
-    Whose life cycle.
-    """
-    from_: Annotated[list[FromItem], Field(alias="from")]
-    """
-    In which states.
-    """
-    triggers: list[Trigger]
-    """
-    For which triggers; empty: all.
-    """
-    code: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
-    """
-    The error code.
     """
 
 
@@ -628,7 +668,7 @@ class Lifecycle(ContractRoot):
     """
     The steps, in order of precedence.
     """
-    refusals: list[Refusal]
+    refusals: list[Refusal1]
     """
     What answers a trigger that no step takes; the first match counts, otherwise transition_refused.
     """

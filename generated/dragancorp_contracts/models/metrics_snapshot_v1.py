@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictStr,
+    confloat,
+    conint,
+)
 from typing_extensions import TypeAliasType
 
 from ..judge import ContractRoot
@@ -67,11 +75,11 @@ class Fallback(BaseModel):
     """
     Those the primary path took over.
     """
-    rate: Annotated[float | None, Field(ge=0.0)]
+    rate: conint(ge=0) | confloat(ge=0.0) | None
     """
     The share; null without missions.
     """
-    bound: Annotated[float | None, Field(ge=0.0)]
+    bound: conint(ge=0) | confloat(ge=0.0) | None
     """
     One-sided 95 % upper bound on the true rate (exact binomial); null without missions.
     """
@@ -94,7 +102,7 @@ class Recovery(BaseModel):
     """
     Times it recovered.
     """
-    success_rate: Annotated[float | None, Field(ge=0.0)]
+    success_rate: conint(ge=0) | confloat(ge=0.0) | None
     """
     The share; null without attempts.
     """
@@ -117,7 +125,7 @@ class SessionHealth(BaseModel):
     """
     Missions requeued, failed or blocked for a lost lease, all time.
     """
-    orphan_rate: Annotated[float | None, Field(ge=0.0)]
+    orphan_rate: conint(ge=0) | confloat(ge=0.0) | None
     """
     Orphan signals a claim; null without claims.
     """
@@ -142,7 +150,7 @@ class Delegated(BaseModel):
     """
     Turns by routing reason, all time.
     """
-    share: Annotated[float | None, Field(ge=0.0)]
+    share: conint(ge=0) | confloat(ge=0.0) | None
     """
     Eligible turns of those whose intent matched while the feature was on; null without such turns.
     """
@@ -161,19 +169,19 @@ class Distribution(BaseModel):
     """
     How many values.
     """
-    avg: Annotated[float | None, Field(ge=0.0)]
+    avg: conint(ge=0) | confloat(ge=0.0) | None
     """
     The mean; null without values.
     """
-    p50: Annotated[float | None, Field(ge=0.0)]
+    p50: conint(ge=0) | confloat(ge=0.0) | None
     """
     The median.
     """
-    p95: Annotated[float | None, Field(ge=0.0)]
+    p95: conint(ge=0) | confloat(ge=0.0) | None
     """
     The 95th percentile.
     """
-    max: Annotated[float | None, Field(ge=0.0)]
+    max: conint(ge=0) | confloat(ge=0.0) | None
     """
     The largest.
     """

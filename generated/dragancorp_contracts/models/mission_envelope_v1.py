@@ -62,7 +62,7 @@ class Budget(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    max_runtime_minutes: Annotated[float | MISSING, Field(gt=0.0, le=43200.0)] = MISSING
+    max_runtime_minutes: Annotated[int | float | MISSING, Field(gt=0.0, le=43200.0)] = MISSING
     """
     Time running, in minutes.
     """
@@ -70,7 +70,7 @@ class Budget(BaseModel):
     """
     Calls of a language model; 0: none.
     """
-    max_cost_usd: Annotated[float | MISSING, Field(ge=0.0, le=1000000.0)] = MISSING
+    max_cost_usd: Annotated[int | float | MISSING, Field(ge=0.0, le=1000000.0)] = MISSING
     """
     Cost in US dollars; 0: nothing.
     """
@@ -226,7 +226,7 @@ class Extension(BaseModel):
     """
     Whether a lane that does not understand it must refuse the mission.
     """
-    value: dict[str, Any] | list[Any] | StrictStr | float | StrictBool | None
+    value: Any
     """
     Its value; the extension's own schema says what it may be.
     """

@@ -385,11 +385,11 @@ class MissionEvent(ContractRoot):
     """
     What it waits for, when blocked.
     """
-    latency_seconds: Annotated[float | MISSING, Field(ge=0.0)] = MISSING
+    latency_seconds: Annotated[int | float | MISSING, Field(ge=0.0)] = MISSING
     """
     From dispatch to this final event, in seconds.
     """
-    queue_seconds: Annotated[float | MISSING, Field(ge=0.0)] = MISSING
+    queue_seconds: Annotated[int | float | MISSING, Field(ge=0.0)] = MISSING
     """
     From dispatch to the first claim, in seconds.
     """

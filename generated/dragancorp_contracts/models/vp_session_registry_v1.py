@@ -490,7 +490,7 @@ class Type(StrEnum):
     vp_session_retired = "vp.session.retired"
 
 
-class Status2(StrEnum):
+class Status4(StrEnum):
     """
     The session's status afterwards.
     """
@@ -527,7 +527,7 @@ class SessionEvent(BaseModel):
     """
     What happened.
     """
-    status: Status2
+    status: Status4
     """
     The session's status afterwards.
     """
