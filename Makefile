@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test check format codegen codegen-check lock wheel clean
+.PHONY: help setup demo dev test fuzz bench check format codegen codegen-check lock wheel clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,15 @@ dev: $(STAMP) ## Serve a control plane with the demo's lane on http://127.0.0.1:
 test: $(STAMP) ## Run the whole test suite
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup
 
+fuzz: $(STAMP) ## Try 100,000 documents on every schema (FUZZ=n: as many; FUZZ_SEED=n: those again)
+	@FUZZ=$${FUZZ:-100000} $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup tests/fuzz
+
+bench: $(STAMP) ## Measure against the targets, as ratios taken in one run
+	@$(BIN)/python tests/benchmarks/bench_contracts.py
+
+bench: $(STAMP) ## Measure, as ratios taken in one run
+	@missed=0; for script in tests/benchmarks/bench_*.py; do $(BIN)/python $$script || missed=1; echo; done; exit $$missed
+
 check: $(STAMP) ## Lint, types, layers
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -41,11 +50,11 @@ format: $(STAMP) ## Put the code into its one format
 	@$(BIN)/ruff check --fix --quiet .
 	@$(BIN)/ruff format --quiet .
 
-codegen: $(STAMP) ## Generate generated/ from specs/
-	@$(BIN)/dragan spec codegen --specs specs --out generated/dragancorp_contracts
+codegen: $(STAMP) ## Generate generated/ and docs/reference/ from specs/
+	@$(BIN)/dragan spec codegen --specs specs --out generated/dragancorp_contracts --docs docs/reference
 
-codegen-check: $(STAMP) ## Fail when generated/ is not what specs/ says
-	@$(BIN)/dragan spec codegen --specs specs --out generated/dragancorp_contracts --check
+codegen-check: $(STAMP) ## Fail when generated/ or docs/reference/ is not what specs/ says
+	@$(BIN)/dragan spec codegen --specs specs --out generated/dragancorp_contracts --docs docs/reference --check
 
 lock: $(STAMP) ## Renew the locked requirements (needs uv)
 	@uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 requirements/runtime.in --output-file requirements/runtime.txt
