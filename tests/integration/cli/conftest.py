@@ -209,7 +209,7 @@ def start_plane(folder: Path) -> Iterator[Callable[..., Plane]]:
 def wait_until() -> Callable[..., None]:
     """A function that waits for a condition and fails when it does not come."""
 
-    def wait(condition: Callable[[], object], seconds: float = 20.0) -> None:
+    def wait(condition: Callable[[], object], seconds: float = 45.0) -> None:
         end = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < end, "it did not happen in time"

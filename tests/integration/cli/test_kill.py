@@ -1,6 +1,7 @@
 """What a process that is killed leaves: nothing that runs, and every mission with one end."""
 
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -103,14 +104,17 @@ def test_a_watch_survives_a_stop_by_the_rules_too(start_plane: Any, alone: Any, 
     assert "uvicorn.error" not in stopped
 
 
-def test_leaving_a_watch_does_nothing_to_the_mission(start_plane: Any, alone: Any, wait_until: Any) -> None:
+def test_leaving_a_watch_does_nothing_to_the_mission(
+    start_plane: Any, alone: Any, wait_until: Any, folder: Path
+) -> None:
     start_plane()
-    mission_id = alone.dispatch("sleep 2")
+    mission_id = alone.dispatch(f"sh -c 'until test -e {folder}/go; do sleep 0.1; done'")
     watching = alone.start("mission", "watch", mission_id)
     watching.stdout.readline()
 
-    watching.send_signal(2)
+    watching.send_signal(signal.SIGINT)
     _, err = watching.communicate(timeout=20)
+    (folder / "go").touch()
 
     assert watching.returncode == 130
     assert "Traceback" not in err

@@ -39,15 +39,18 @@ def test_a_signal_ends_it_cleanly(start_plane: Any, alone: Any, number: int) -> 
     assert alone("lane", "list").exit_code == 3
 
 
-def test_a_mission_within_the_grace_ends_before_the_plane_does(start_plane: Any, alone: Any, wait_until: Any) -> None:
-    plane = start_plane("--grace", "20")
-    mission_id = alone.dispatch("sleep 2")
-    wait_until(lambda: alone.state(mission_id) == "running")
+def test_a_mission_within_the_grace_ends_before_the_plane_does(
+    start_plane: Any, alone: Any, wait_until: Any, folder: Path
+) -> None:
+    plane = start_plane("--grace", "60")
+    mission_id = alone.dispatch(f"sh -c 'touch {folder}/up; until test -e {folder}/go; do sleep 0.1; done'")
+    wait_until((folder / "up").exists)
 
     os.killpg(plane.process.pid, signal.SIGINT)  # what Ctrl-C does: everything in the terminal's foreground hears it
+    wait_until(lambda: "draining" in plane.err)
+    (folder / "go").touch()
 
-    assert plane.process.wait(timeout=30) == 0
-
+    assert plane.process.wait(timeout=60) == 0
     start_plane()
     assert alone.state(mission_id) == "completed"
     assert alone.ask("mission", "show", mission_id)["mission"]["attempt"] == 1
