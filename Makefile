@@ -34,9 +34,6 @@ fuzz: $(STAMP) ## Try 100,000 documents on every schema (FUZZ=n: as many; FUZZ_S
 	@FUZZ=$${FUZZ:-100000} $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup tests/fuzz
 
 bench: $(STAMP) ## Measure against the targets, as ratios taken in one run
-	@$(BIN)/python tests/benchmarks/bench_contracts.py
-
-bench: $(STAMP) ## Measure, as ratios taken in one run
 	@missed=0; for script in tests/benchmarks/bench_*.py; do $(BIN)/python $$script || missed=1; echo; done; exit $$missed
 
 check: $(STAMP) ## Lint, types, layers
