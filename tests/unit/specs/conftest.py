@@ -74,8 +74,11 @@ def valid_examples() -> Iterator[Example]:
             yield Example(shape, path, json.loads(path.read_text(encoding="utf-8")))
 
 
-def invalid_examples() -> Iterator[Example]:
+def invalid_examples(contract: str | None = None) -> Iterator[Example]:
+    """Those of one contract, or all."""
     for shape in shapes():
+        if contract not in {None, shape.contract}:
+            continue
         for path in shape.examples("invalid"):
             written = json.loads(path.read_text(encoding="utf-8"))
             yield Example(shape, path, expanded(written), written["breaks"], written["pointer"])
@@ -164,4 +167,4 @@ def bounds_of_contract(contract: str) -> set[str]:
 @pytest.fixture
 def examples_of_contract(contract: str) -> list[Example]:
     """The invalid examples of a contract, of its root and of its other shapes."""
-    return [example for example in invalid_examples() if example.shape.contract == contract]
+    return list(invalid_examples(contract))

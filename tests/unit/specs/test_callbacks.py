@@ -61,7 +61,7 @@ def test_every_body_is_that_of_another_contract() -> None:
 @pytest.mark.parametrize(
     ("message", "example"),
     [
-        ("mission_event_callback", "mission-event/v1/examples/valid/full.json"),
+        ("mission_event_callback", "mission-event/v1/examples/valid/completed.json"),
         ("mission_event_stream", "mission-event/v1/examples/valid/minimal.json"),
         ("turn_event", "gateway-turn/v1/examples/valid/full.json"),
         ("turn", "gateway-turn/v1/examples/valid/turn/full.json"),

@@ -42,10 +42,10 @@ def test_the_gates_are_those_of_the_design() -> None:
     assert (POLICY["alarm"]["window_missions"], POLICY["alarm"]["rate_above"]) == (20, 0.10)
 
 
-def test_a_gate_opens_with_the_least_missions_and_no_fallback_and_not_with_one_fewer() -> None:
+def test_a_gate_opens_with_the_least_missions_and_no_fallback_and_not_with_one() -> None:
     for edge in POLICY["edges"]:
         assert upper_bound(0, edge["min_missions"], POLICY["confidence"]) < edge["max_bound"]
-        assert upper_bound(0, edge["min_missions"] - 1, POLICY["confidence"]) >= edge["max_bound"]
+        assert upper_bound(1, edge["min_missions"], POLICY["confidence"]) >= edge["max_bound"]
 
 
 def test_only_real_traffic_counts_above_shadow() -> None:

@@ -54,7 +54,7 @@ def test_a_value_that_json_cannot_hold_is_a_violation() -> None:
 
 
 def test_an_unknown_contract_is_told_from_a_broken_document() -> None:
-    with pytest.raises(KeyError, match="there are: automation-mission"):
+    with pytest.raises(KeyError, match="there are: agent-skill-overlay, automation-mission"):
         rules.violations("mission-envelop", ENVELOPE)
 
 
