@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from dragancorp.errors import DraganError, ErrorCode
@@ -28,6 +28,12 @@ class Settings(BaseSettings):
 
     tokens_file: Path | None = None
     """A file of scoped tokens (`specs/tokens`)."""
+
+    @field_validator("ops_token", "tokens_file", "runtime_db_url", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: object) -> object:
+        """An empty variable is how many tools say "not set"; it must not become a token that lets anybody in."""
+        return None if value == "" else value
 
     instance_id: str = Field(default="local", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
     """The name of this control plane."""

@@ -21,7 +21,6 @@ import uvicorn
 
 from dragancorp.cli import listening, output, plane_file
 from dragancorp.cli.access import Access, access
-from dragancorp.cli.last_answers import LastAnswers
 from dragancorp.control_plane import ControlPlane
 from dragancorp.errors import DraganError, ErrorCode
 from dragancorp.faces import asgi
@@ -98,10 +97,9 @@ async def _answer(
     )
     if isinstance(plane.store, SqliteStore):
         plane.store.announce(url)
-    answers = LastAnswers(asgi(plane, tokens=allowed.book))
     server = _Server(
         uvicorn.Config(
-            answers,
+            asgi(plane, tokens=allowed.book),
             log_config=None,
             access_log=False,
             server_header=False,
@@ -119,7 +117,6 @@ async def _answer(
             log.info("draining", action="plane.draining", grace_seconds=asked.grace_seconds)
             # The API goes on meanwhile, so that those who watch see how their missions end.
             await plane.close(grace_seconds=asked.grace_seconds)
-            answers.close()
     finally:
         announcing.cancel()
         stopping.cancel()

@@ -26,6 +26,13 @@ class Signals:
         for listener in woken:
             listener.wake()
 
+    def wake_all(self) -> None:
+        """Wake every subscriber: the store closes, and nobody shall wait for news that cannot come any more."""
+        with self._lock:
+            woken = [listener for listeners in self._listeners.values() for listener in listeners]
+        for listener in woken:
+            listener.wake()
+
     def add(self, topic: str, listener: "TopicSubscription") -> None:
         """Start telling `listener`."""
         with self._lock:

@@ -128,6 +128,7 @@ class SqliteStore:
         if self._closed:
             return
         self._closed = True
+        self._signals.wake_all()  # who waits reads again, and is told that the registry is closing
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:

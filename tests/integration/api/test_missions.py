@@ -213,3 +213,14 @@ async def test_documents_are_stored_as_they_came(api: Api, tmp_path: Path) -> No
     assert response.status_code == 201
     with sqlite3.connect(f"file:{tmp_path}/state.db?mode=ro", uri=True) as database:
         assert database.execute("SELECT document FROM vp_missions").fetchone() == (text,)
+
+
+async def test_a_request_that_waits_when_the_plane_closes_is_told_so(api: Api) -> None:
+    record = (await api.dispatch(vp_id=OTHER)).json()
+    path = f"/api/v1/missions/{record['mission_id']}/events"
+    waiting = asyncio.create_task(api.call("GET", f"{path}?after=1&wait=30"))
+    await asyncio.sleep(0.3)
+    await api.plane.close()
+    async with asyncio.timeout(5):
+        refused = await waiting
+    assert assert_problem(refused, 503, "shutting_down")["retryable"] is True
