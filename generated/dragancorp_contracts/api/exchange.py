@@ -208,7 +208,7 @@ def respond(operation: Operation, answer: Answer | EventStream) -> Response[Any]
         raise ValueError(f"{operation.id} answered {answer.status}; declared are {operation.statuses}")
     if answer.status == 204:
         return Response(None, status_code=204, headers=dict(answer.headers))
-    if isinstance(answer.body, str) and operation.media_type != "application/json":
+    if isinstance(answer.body, str) and not operation.answers_json:
         content = answer.body.encode()
     else:
         content = json.dumps(answer.body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()

@@ -50,6 +50,11 @@ class Operation:
     parameters: tuple[Parameter, ...] = ()
     body: Body | None = None
 
+    @property
+    def answers_json(self) -> bool:
+        """Whether a success is a JSON document, under whatever name."""
+        return self.media_type == "application/json" or self.media_type.endswith("+json")
+
 
 LIST_MISSIONS = Operation(
     id="list_missions",

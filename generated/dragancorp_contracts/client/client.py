@@ -2,18 +2,17 @@
 """The operations as methods."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from ..api import operations
 from ..judge import ContractRoot
-from .transport import AnswerUnreadable, Transport
+from .answers import as_model, as_object
+from .transport import Transport
 
 if TYPE_CHECKING:  # a model is loaded by the method that answers it
     from ..models.metrics_snapshot_v1 import MetricsSnapshot
 
 __all__ = ["Client"]
-
-Model = TypeVar("Model", bound=ContractRoot)
 
 
 class Client(Transport):
@@ -44,7 +43,7 @@ class Client(Transport):
             "cursor": cursor,
         }
         reply = await self.call(operations.LIST_MISSIONS, arguments)
-        return _object(reply.document)
+        return as_object(reply.document)
 
     async def dispatch_mission(
         self,
@@ -57,7 +56,7 @@ class Client(Transport):
         """
         arguments: dict[str, Any] = {}
         reply = await self.call(operations.DISPATCH_MISSION, arguments, document=document)
-        return _object(reply.document)
+        return as_object(reply.document)
 
     async def get_mission(
         self,
@@ -71,7 +70,7 @@ class Client(Transport):
             "mission_id": mission_id,
         }
         reply = await self.call(operations.GET_MISSION, arguments)
-        return _object(reply.document)
+        return as_object(reply.document)
 
     async def list_mission_events(
         self,
@@ -93,7 +92,7 @@ class Client(Transport):
             "wait": wait,
         }
         reply = await self.call(operations.LIST_MISSION_EVENTS, arguments)
-        return _object(reply.document)
+        return as_object(reply.document)
 
     async def cancel_mission(
         self,
@@ -110,7 +109,7 @@ class Client(Transport):
             "mission_id": mission_id,
         }
         reply = await self.call(operations.CANCEL_MISSION, arguments, document=document)
-        return _object(reply.document)
+        return as_object(reply.document)
 
     async def list_sessions(
         self,
@@ -121,7 +120,7 @@ class Client(Transport):
         """
         arguments: dict[str, Any] = {}
         reply = await self.call(operations.LIST_SESSIONS, arguments)
-        return _object(reply.document)
+        return as_object(reply.document)
 
     async def get_session(
         self,
@@ -135,7 +134,7 @@ class Client(Transport):
             "vp_id": vp_id,
         }
         reply = await self.call(operations.GET_SESSION, arguments)
-        return _object(reply.document)
+        return as_object(reply.document)
 
     async def get_coder_vp_metrics(
         self,
@@ -154,7 +153,7 @@ class Client(Transport):
         reply = await self.call(operations.GET_CODER_VP_METRICS, arguments)
         from ..models.metrics_snapshot_v1 import MetricsSnapshot
 
-        return _read(MetricsSnapshot, reply.document)
+        return as_model(MetricsSnapshot, reply.document)
 
     async def get_health(
         self,
@@ -165,7 +164,7 @@ class Client(Transport):
         """
         arguments: dict[str, Any] = {}
         reply = await self.call(operations.GET_HEALTH, arguments)
-        return _object(reply.document)
+        return as_object(reply.document)
 
     async def get_readiness(
         self,
@@ -176,7 +175,7 @@ class Client(Transport):
         """
         arguments: dict[str, Any] = {}
         reply = await self.call(operations.GET_READINESS, arguments)
-        return _object(reply.document)
+        return as_object(reply.document)
 
     async def get_openapi(
         self,
@@ -187,17 +186,4 @@ class Client(Transport):
         """
         arguments: dict[str, Any] = {}
         reply = await self.call(operations.GET_OPENAPI, arguments)
-        return _object(reply.document)
-
-
-def _object(document: Any) -> dict[str, Any]:
-    if not isinstance(document, dict):
-        raise AnswerUnreadable(f"an object was promised, not {type(document).__name__}")
-    return document
-
-
-def _read(model: type[Model], document: Any) -> Model:
-    try:
-        return model.model_validate(document)
-    except ValueError as error:
-        raise AnswerUnreadable(str(error)) from error
+        return as_object(reply.document)

@@ -2,6 +2,7 @@
 
 from dragancorp.codegen.drift import check
 from dragancorp.codegen.emit import ToolsMissing, generate
-from dragancorp.codegen.lint import Finding, SpecsInvalid, lint
+from dragancorp.codegen.findings import Finding, SpecsInvalid
+from dragancorp.codegen.lint import lint
 
 __all__ = ["Finding", "SpecsInvalid", "ToolsMissing", "check", "generate", "lint"]

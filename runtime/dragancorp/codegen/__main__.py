@@ -17,14 +17,15 @@ def main(arguments: list[str] | None = None) -> int:
         default=Path("generated/dragancorp_contracts"),
         help="the package to write (default: generated/dragancorp_contracts)",
     )
+    parser.add_argument("--docs", type=Path, help="the folder of reference pages to write; none: no pages")
     parser.add_argument("--check", action="store_true", help="write nothing; fail when the package differs")
     chosen = parser.parse_args(arguments)
     try:
         if not chosen.check:
-            written = generate(chosen.specs, chosen.out)
+            written = generate(chosen.specs, chosen.out, chosen.docs)
             print(f"{len(written)} files in {chosen.out}", file=sys.stderr)
             return 0
-        differences = check(chosen.specs, chosen.out)
+        differences = check(chosen.specs, chosen.out, chosen.docs)
     except (SpecsInvalid, ToolsMissing, FileExistsError) as error:
         print(error, file=sys.stderr)
         return 3

@@ -1,162 +1,152 @@
-"""What a spec may look like: the written subset that schema, model and documentation agree on.
+"""What a spec may look like: the subset written down in `specs/README.md`, where each rule SUB-n is explained.
 
-Rules, each with its place and the way to write it instead:
-
-* SUB-1  the root is a plain object with a PascalCase `title`, a `description` and `properties`
-* SUB-2  every object says `additionalProperties`
-* SUB-3  every property has a `description`, its own or that of what it refers to
-* SUB-4  `$id` is the contract's own address
-* SUB-5  every `$ref` leads somewhere, and is relative
-* SUB-6  the root says how it is read: `x-dragan-reader` is `strict` or `tolerant`
-* SUB-7  no `patternProperties`
-* SUB-8  `multipleOf` is an integer
+Two profiles: `house` for the contracts of the house, `any` for a folder of anybody's schemas, which may be written as
+freely as every reader of draft 2020-12 agrees about.
 """
 
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
-from urllib.parse import urldefrag, urljoin
+from typing import Any, Literal
 
+from dragancorp.codegen import lint_examples, lint_house, lint_names
+from dragancorp.codegen.findings import Finding, SpecsInvalid, found
+from dragancorp.codegen.judging import META, Judge, meta_errors
+from dragancorp.codegen.openapi import FILE, NAME, Document
+from dragancorp.codegen.patterns import trouble
+from dragancorp.codegen.references import Place, References, root
+from dragancorp.codegen.schema_tree import Path as SchemaPath
+from dragancorp.codegen.schema_tree import pointer
 from dragancorp.codegen.sources import BASE, Sources, Spec, read
 
-_TITLE = re.compile(r"^[A-Z][A-Za-z0-9]*$")
+__all__ = ["Finding", "Profile", "SpecsInvalid", "findings", "lint"]
 
-# Keywords whose value is one schema, a list of schemas, or a map of schemas.
-_ONE = (
-    "items", "additionalProperties", "propertyNames", "contains", "not", "if", "then", "else", "unevaluatedProperties",
-)  # fmt: skip
-_LIST = ("allOf", "anyOf", "oneOf", "prefixItems")
-_MAP = ("properties", "$defs", "dependentSchemas", "patternProperties")
-# Below these a schema only refines another one, and need not say everything again.
-_REFINING = {"if", "then", "else", "allOf", "anyOf", "oneOf", "not", "dependentSchemas"}
+Profile = Literal["house", "any"]
 
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One rule that a spec breaks."""
-
-    file: Path
-    pointer: str
-    rule: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.file}#{self.pointer}: {self.rule}: {self.message}"
+# Keywords of other drafts, and those that would change what all others mean.
+_FOREIGN = {
+    "dependencies": "`dependentRequired` or `dependentSchemas`",
+    "additionalItems": "`items` beside `prefixItems`",
+    "$recursiveRef": "`$ref`",
+    "$recursiveAnchor": "`$anchor`",
+    "id": "`$id`",
+    "$vocabulary": "a schema of the standard draft",
+}
 
 
-class SpecsInvalid(ValueError):  # noqa: N818 - the name says what is wrong
-    """The specs cannot be generated from; `findings` says where and why."""
+def lint(root: Path, profile: Profile | None = None) -> list[Finding]:
+    """Every rule that the specs below a folder break, file by file; no profile: the one the folder is laid out for.
 
-    def __init__(self, findings: list[Finding], message: str = "") -> None:
-        super().__init__(message or "\n".join(str(finding) for finding in findings))
-        self.findings = tuple(findings)
-
-
-def lint(root: Path) -> list[Finding]:
-    """Every rule that the specs below a folder break, file by file. Raises `SpecsInvalid` for what is not JSON."""
+    Raises `SpecsInvalid` for what is not strict JSON.
+    """
     try:
         sources = read(root)
     except ValueError as error:
         raise SpecsInvalid([], str(error)) from error
-    return [finding for spec in sources.specs for finding in _Linter(sources, spec).findings()]
+    return findings(sources, profile or ("house" if sources.house else "any"))
 
 
-class _Linter:
-    def __init__(self, sources: Sources, spec: Spec) -> None:
-        self._spec = spec
-        self._documents = {f"{BASE}{other.contract}/schema.json": other.schema for other in sources.specs}
-        self._address = f"{BASE}{spec.contract}/schema.json"
+def findings(sources: Sources, profile: Profile) -> list[Finding]:
+    """The same for sources that were read. What is no schema at all is told alone: nothing else can be asked of it."""
+    result = [one for spec in sources.specs for one in _meta(spec)]
+    if result:
+        return result
+    references = References(sources)
+    judge = Judge(sources)
+    for place, address in references.clashes:
+        told = f"{address} is the address of another schema too"
+        result.append(found(place.spec.path, place.path, "SUB-4", told, "give each schema an `$id` of its own"))
+    for spec in sources.specs:
+        result += _everywhere(spec, references, house=profile == "house")
+        if profile == "house":
+            result += lint_house.findings(spec, references)
+    if not result:  # a schema that breaks no rule can be compiled, so documents can be held against it
+        result += _compiled(sources, judge)
+    if profile == "house" and sources.house:
+        result += _api(sources)
+        result += lint_names.findings(sources, judge)
+        result += lint_examples.findings(sources, judge) if not result else []
+    return result
 
-    def findings(self) -> Iterator[Finding]:
-        yield from self._root(self._spec.schema)
-        yield from self._schema(self._spec.schema, (), refining=False)
 
-    def _finding(self, path: tuple[str, ...], rule: str, message: str) -> Finding:
-        pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
-        return Finding(file=self._spec.path, pointer=pointer, rule=rule, message=message)
+def _meta(spec: Spec) -> Iterator[Finding]:
+    if not isinstance(spec.schema, dict | bool):
+        message = f"a schema is an object or a boolean, not {type(spec.schema).__name__}"
+        yield found(spec.path, (), "SUB-9", message, "move files that are no schemas out of this folder")
+        return
+    declared = spec.schema.get("$schema", META) if isinstance(spec.schema, dict) else META
+    if not isinstance(declared, str) or declared.rstrip("#") != META:
+        yield found(
+            spec.path, ("$schema",), "SUB-9", f"{declared!r} is not draft 2020-12", f'write "$schema": "{META}"'
+        )
+        return
+    for error in meta_errors(spec.schema):
+        path = tuple(str(part) for part in error.instance_path)
+        yield found(
+            spec.path, path, "SUB-9", f"the meta-schema refuses it: {error.message}"[:400], "mend what is named"
+        )
 
-    def _root(self, schema: dict[str, Any]) -> Iterator[Finding]:
-        if schema.get("type") != "object" or not isinstance(schema.get("properties"), dict) or "$ref" in schema:
-            yield self._finding((), "SUB-1", 'the root is no plain object; write "type": "object" and "properties"')
-        if not _TITLE.match(str(schema.get("title", ""))) or not schema.get("description"):
-            yield self._finding((), "SUB-1", "the root needs a PascalCase `title` and a `description`")
-        for keyword in ("oneOf", "anyOf"):
-            if keyword in schema:
-                message = f"`{keyword}` at the root; write one flat object with a `type` enum and if/then in `allOf`"
-                yield self._finding((keyword,), "SUB-1", message)
-        if schema.get("$id") != self._address:
-            yield self._finding(("$id",), "SUB-4", f'write "$id": "{self._address}"')
-        if schema.get("x-dragan-reader") not in {"strict", "tolerant"}:
-            message = 'write "x-dragan-reader": "strict" for what is received, "tolerant" for what is answered'
-            yield self._finding((), "SUB-6", message)
 
-    def _schema(self, schema: Any, path: tuple[str, ...], *, refining: bool) -> Iterator[Finding]:
+def _everywhere(spec: Spec, references: References, *, house: bool) -> Iterator[Finding]:
+    """The rules of both profiles, for every schema of a file."""
+    for place in root(spec).everything():
+        schema = place.schema
         if not isinstance(schema, dict):
-            return
-        if "$ref" in schema and self._target(schema["$ref"]) is None:
-            wanted = "`#/$defs/NAME` or `../../NAME/v1/schema.json#/$defs/NAME`"
-            message = f"{schema['$ref']!r} leads nowhere; write {wanted}"
-            yield self._finding((*path, "$ref"), "SUB-5", message)
-        if schema.get("type") == "object" and "additionalProperties" not in schema and not refining:
-            message = "an object that does not say `additionalProperties`; write false (strict) or true (tolerant)"
-            yield self._finding(path, "SUB-2", message)
-        if "patternProperties" in schema:
-            message = "write an object with `propertyNames` and one schema in `additionalProperties` instead"
-            yield self._finding((*path, "patternProperties"), "SUB-7", message)
+            continue
+        if "$ref" in schema:
+            yield from _reference(place, references, house=house)
+        for keyword, instead in _FOREIGN.items():
+            if keyword in schema:
+                message = f"`{keyword}` means nothing in draft 2020-12, so some readers would drop it"
+                yield found(spec.path, (*place.path, keyword), "SUB-11", message, f"write {instead}")
         multiple = schema.get("multipleOf")
-        if multiple is not None and (isinstance(multiple, bool) or not isinstance(multiple, int)):
-            message = "fractions are read differently by different validators; count in integer minor units"
-            yield self._finding((*path, "multipleOf"), "SUB-8", message)
-        if not refining:
-            yield from self._described(schema, path)
-        for keyword, place, inner in children(schema):
-            yield from self._schema(inner, (*path, *place), refining=refining or keyword in _REFINING)
-
-    def _described(self, schema: dict[str, Any], path: tuple[str, ...]) -> Iterator[Finding]:
-        properties = schema.get("properties")
-        for name, inner in properties.items() if isinstance(properties, dict) else ():
-            if not isinstance(inner, dict) or inner.get("description"):
-                continue
-            target = self._target(inner.get("$ref"))
-            if not (isinstance(target, dict) and target.get("description")):
-                message = f"the property `{name}` says nothing of itself; write a `description`"
-                yield self._finding((*path, "properties", name), "SUB-3", message)
-
-    def _target(self, reference: Any) -> Any:
-        """What a reference leads to, or None. An absolute one is treated as leading nowhere."""
-        if not isinstance(reference, str) or "://" in reference:
-            return None
-        address, fragment = urldefrag(urljoin(self._address, reference))
-        return resolve(self._documents.get(address), fragment)
+        if multiple is not None and not float(multiple).is_integer():
+            message = "fractions are divided differently by different readers"
+            yield found(spec.path, (*place.path, "multipleOf"), "SUB-8", message, "count in integer minor units")
+        patterns: list[SchemaPath] = [("pattern",)] if isinstance(schema.get("pattern"), str) else []
+        patterns += [("patternProperties", name) for name in schema.get("patternProperties", ())]
+        for path in patterns:
+            wrong = trouble(path[1] if len(path) == 2 else schema["pattern"], house=house)
+            if wrong:
+                told, _, instead = wrong.partition("; ")
+                yield found(spec.path, (*place.path, *path), "SUB-10", told, instead or "write it so")
 
 
-def resolve(document: Any, fragment: str) -> Any:
-    """The part of a document that a JSON pointer names, or None."""
-    if fragment and not fragment.startswith("/"):
-        return None
-    node = document
-    for part in fragment.split("/")[1:]:
-        key = part.replace("~1", "/").replace("~0", "~")
-        if isinstance(node, dict):
-            node = node.get(key)
-        elif isinstance(node, list) and key.isdigit() and int(key) < len(node):
-            node = node[int(key)]
-        else:
-            return None
-    return node
+def _reference(place: Place, references: References, *, house: bool) -> Iterator[Finding]:
+    reference = place.schema["$ref"]
+    absolute = house and "://" in reference
+    if not absolute and references.find(place.base, reference) is not None:
+        return
+    if house:
+        instead = "write `#/$defs/NAME` or `../../NAME/v1/schema.json#/$defs/NAME`"
+    else:
+        instead = f"refer to a schema of this folder, in `$defs` or whole: {', '.join(references.known())[:400]}"
+    told = f"{reference!r} {'is absolute' if absolute else 'leads nowhere'}"
+    yield found(place.spec.path, (*place.path, "$ref"), "SUB-5", told, instead)
 
 
-def children(schema: dict[str, Any]) -> Iterator[tuple[str, tuple[str, ...], Any]]:
-    """The schemas directly inside a schema: (keyword, path from here, schema)."""
-    for keyword in _ONE:
-        if keyword in schema:
-            yield keyword, (keyword,), schema[keyword]
-    for keyword in _LIST:
-        for index, inner in enumerate(schema.get(keyword, ())):
-            yield keyword, (keyword, str(index)), inner
-    for keyword in _MAP:
-        inner = schema.get(keyword)
-        for name, value in inner.items() if isinstance(inner, dict) else ():
-            yield keyword, (keyword, name), value
+def _compiled(sources: Sources, judge: Judge) -> Iterator[Finding]:
+    for spec in sources.specs:
+        try:
+            judge.errors(spec.address, None)
+        except BaseException as error:  # the reader's own panic is no Exception
+            if isinstance(error, KeyboardInterrupt | SystemExit):
+                raise
+            yield found(spec.path, (), "SUB-9", f"no reader can use it: {error}"[:400], "mend what is named")
+
+
+def _api(sources: Sources) -> list[Finding]:
+    source = sources.data(NAME, FILE)
+    place = sources.root / NAME / "v1" / FILE
+    checks: list[Callable[[], Any]] = []
+    if source is not None:
+        document = Document(sources, source)
+        checks = [document.operations, document.bundled]
+    for check in checks:
+        try:
+            check()
+        except SpecsInvalid as error:
+            where, _, told = str(error).partition(": ")
+            _, _, at = where.partition("#")
+            message = str(error).removeprefix(f"{BASE}{NAME}/v1/{FILE}: ")
+            return [found(place, at if at.startswith("/") else pointer(()), "SUB-19", message, told or "mend it")]
+    return []

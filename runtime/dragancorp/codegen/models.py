@@ -1,7 +1,7 @@
 """Models by datamodel-code-generator: the typed view of every contract, with the judge as the base of each root.
 
-The generator wants a flat folder, one file a module, so the specs are staged with their references rewritten:
-`../../common/v1/schema.json#/$defs/id` becomes `common_v1.json#/$defs/id`.
+The generator wants a flat folder, one file a module, and reads a part of JSON Schema right; so what it gets is the view
+of each schema, staged, with `../../common/v1/schema.json#/$defs/id` written as `common_v1.json#/$defs/Id`.
 """
 
 import json
@@ -9,11 +9,12 @@ import re
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from dragancorp.codegen.formatting import run
+from dragancorp.codegen.references import References
 from dragancorp.codegen.sources import Sources, Spec
 from dragancorp.codegen.templating import BANNER
+from dragancorp.codegen.view import Views
 
 OPTIONS = (
     "--ignore-pyproject",
@@ -34,43 +35,30 @@ OPTIONS = (
     *("--type-mappings", "string+uri=string", "string+date-time=string"),
     "--use-schema-description",
     "--use-field-description",
+    # What every root model has already.
+    *("--aliases", json.dumps({name: f"{name}_" for name in ("as_document", "from_json", "model_copy")})),
     "--disable-timestamp",
     "--formatters=builtin",
     f"--custom-file-header={BANNER.strip()}",
 )
 
 _FUTURE = "from __future__ import annotations\n"
-_IMPORTS = "from typing import ClassVar\nfrom ..judge import ContractRoot\n"
-_REFERENCE = re.compile(r"^(?:\.\./\.\./([a-z0-9-]+)/(v[0-9]+)/schema\.json)(#.*)?$")
+_IMPORTS = "from typing import ClassVar\nfrom ..judge import {base}\n"
 
 
 def emitted(sources: Sources) -> dict[str, str]:
     """The modules by path, below `models/`."""
     result = {"models/__init__.py": BANNER + '"""The typed view of every contract: one module each."""\n'}
+    views = Views(sources, References(sources))
     with tempfile.TemporaryDirectory(prefix="codegen-") as scratch:
         staged, made = Path(scratch) / "staged", Path(scratch) / "made"
         staged.mkdir()
         for spec in sources.specs:
-            text = json.dumps(_rewritten(spec.schema))
-            (staged / f"{spec.module}.json").write_text(text, encoding="utf-8")
+            (staged / f"{spec.module}.json").write_text(json.dumps(views.staged(spec)), encoding="utf-8")
         _run(staged, made)
         for spec in sources.specs:
             source = (made / f"{spec.module}.py").read_text(encoding="utf-8")
-            result[f"models/{spec.module}.py"] = _judged(source, spec)
-    return result
-
-
-def _rewritten(node: Any) -> Any:
-    if isinstance(node, list):
-        return [_rewritten(item) for item in node]
-    if not isinstance(node, dict):
-        return node
-    result = {key: _rewritten(value) for key, value in node.items() if key not in {"$id", "$schema"}}
-    reference = node.get("$ref")
-    found = _REFERENCE.match(reference) if isinstance(reference, str) else None
-    if found:
-        name, version, fragment = found.groups()
-        result["$ref"] = f"{name}_{version}".replace("-", "_") + ".json" + (fragment or "")
+            result[f"models/{spec.module}.py"] = _judged(source, spec, value=views.is_value(spec))
     return result
 
 
@@ -79,16 +67,21 @@ def _run(staged: Path, made: Path) -> None:
     run([sys.executable, "-m", "datamodel_code_generator", "--input", str(staged), "--output", str(made), *OPTIONS])
 
 
-def _judged(source: str, spec: Spec) -> str:
+def _judged(source: str, spec: Spec, *, value: bool) -> str:
+    """The module with its root class asking the judge first; a root that is no object holds its value in `root`."""
     heading = f"class {spec.title}(BaseModel):\n"
     if source.count(heading) != 1:
         raise ValueError(f"{spec.path}: the root must become one class {spec.title}; write the title in PascalCase")
     before, after = source.split(heading)
     # The class starts with its docstring (the root's description) and `model_config`; the contract stands between.
     docstring, rest = after.split("    model_config = ConfigDict(", 1)
+    options, fields = rest.split("    )\n", 1)
+    if value:
+        options = re.sub(r" *extra=.*\n", "", options)
+    base = "ContractValue" if value else "ContractRoot"
     contract = f'    __contract__: ClassVar[str] = "{spec.contract}"\n'
-    body = f"{docstring}{contract}    model_config = ConfigDict({rest}"
-    source = f"{before}class {spec.title}(ContractRoot):\n{body}"
+    body = f"{docstring}{contract}    model_config = ConfigDict({options}    )\n{fields}"
+    source = f"{before}class {spec.title}({base}):\n{body}"
     # By name as well as by alias would accept members that the schema does not know.
     source = source.replace("        validate_by_name=True,\n", "")
-    return source.replace(_FUTURE, _FUTURE + _IMPORTS, 1)
+    return source.replace(_FUTURE, _FUTURE + _IMPORTS.format(base=base), 1)

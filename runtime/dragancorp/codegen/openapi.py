@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urldefrag, urljoin
 
-from dragancorp.codegen.lint import SpecsInvalid, resolve
+from dragancorp.codegen.findings import SpecsInvalid
+from dragancorp.codegen.schema_tree import resolve
 from dragancorp.codegen.sources import BASE, Sources
 
 NAME = "ops-api"
@@ -75,6 +76,11 @@ class Operation:
     def streams(self) -> bool:
         """Whether it answers server-sent events."""
         return self.media_type == "text/event-stream"
+
+    @property
+    def answers_json(self) -> bool:
+        """Whether a success is a JSON document, under whatever name."""
+        return self.media_type == "application/json" or self.media_type.endswith("+json")
 
 
 class Document:

@@ -32,7 +32,8 @@ def render(name: str, **values: Any) -> str:
 def _environment() -> Any:
     import jinja2  # an extra: only who generates code needs it
 
-    environment = jinja2.Environment(  # noqa: S701 - it renders Python, not HTML
+    environment = jinja2.Environment(
+        autoescape=jinja2.select_autoescape(("html.jinja",)),  # all others are Python
         loader=jinja2.FileSystemLoader(templates_root()),
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,

@@ -1,6 +1,7 @@
-"""The client: one typed method for each served operation; imports no web framework."""
+"""The client, asynchronous and blocking: one typed method for each served operation; imports no web framework."""
 
+from .answers import AnswerUnreadable, ProblemError, Reply, ServerUnreachable
 from .client import Client
-from .transport import AnswerUnreadable, ProblemError, Reply, ServerUnreachable
+from .sync_client import SyncClient
 
-__all__ = ["AnswerUnreadable", "Client", "ProblemError", "Reply", "ServerUnreachable"]
+__all__ = ["AnswerUnreadable", "Client", "ProblemError", "Reply", "ServerUnreachable", "SyncClient"]

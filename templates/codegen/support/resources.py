@@ -5,6 +5,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+BASE = "https://dragancorp.dev/specs/"
+
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -45,3 +47,29 @@ def read_document(name: str, version: str = "v1", file: str = "schema.json") -> 
     """A JSON file of a contract, parsed anew at each call, so the caller may change what it gets."""
     document: dict[str, Any] = json.loads(_read(document_path(name, version, file)))
     return document
+
+
+def documents() -> list[tuple[str, Any]]:
+    """Every schema, and the API's document, by its address."""
+    return [
+        (f"{BASE}{path.relative_to(specs_root()).as_posix()}", read_document(*path.parts[-3:]))
+        for path in sorted(specs_root().glob("*/*/*.json"))
+        if path.name in {"schema.json", "openapi.json"}
+    ]
+
+
+def address(contract: str) -> str:
+    """The address of a contract's schema, given name and version: `common/v1`. Raises `KeyError` for none there is."""
+    name, _, version = contract.partition("/")
+    document_path(name, version)
+    return f"{BASE}{contract}/schema.json"
+
+
+def address_at(reference: str) -> str:
+    """The address of a place given from the folder of all specs, or an address as it stands."""
+    return reference if reference.startswith(BASE) else BASE + reference
+
+
+def name_at(place: str) -> str:
+    """How rules name the document at an address: `common/v1` for `.../common/v1/schema.json`."""
+    return place.removeprefix(BASE).removesuffix("/schema.json").removesuffix("/openapi.json")

@@ -49,6 +49,18 @@ NOTE: dict[str, Any] = {
 }
 
 
+EXAMPLES: dict[str, Any] = {
+    "valid/minimal": {"vp_id": "vp.coder.primary", "text": "hello"},
+    "valid/loud": {"vp_id": "vp.coder.primary", "text": "hello", "kind": "loud", "weight": 1},
+    "valid/edge": {"vp_id": "vp.coder.primary", "text": "h"},
+    "invalid/text-minLength": {
+        "breaks": "note/v1#/properties/text/minLength",
+        "pointer": "/text",
+        "document": {"vp_id": "vp.coder.primary", "text": ""},
+    },
+}
+
+
 def operation(name: str, **more: Any) -> dict[str, Any]:
     """An operation that answers a note, with what every operation says."""
     answer = {"content": {"application/json": {"schema": {"$ref": "../../note/v1/schema.json"}}}}
@@ -147,6 +159,8 @@ def write_specs(folder: Path, *, note: dict[str, Any] | None = None, api: dict[s
     for name in ("common", "errors"):
         shutil.copytree(ROOT / "specs" / name, folder / name)
     write(folder / "note" / "v1" / "schema.json", note or NOTE)
+    for name, document in EXAMPLES.items():
+        write(folder / "note" / "v1" / "examples" / f"{name}.json", document)
     if api is not None:
         write(folder / "ops-api" / "v1" / "openapi.json", api)
     return folder

@@ -78,7 +78,9 @@ def test_a_broken_rule_is_named_with_its_place_and_the_way_out(
     found = [finding for finding in lint(specs) if finding.rule == rule]
     assert [finding.pointer for finding in found] == [pointer]
     assert found[0].file == specs / "note" / "v1" / "schema.json"
-    assert advice in found[0].message
+    assert advice in str(found[0])
+    assert found[0].message
+    assert found[0].instead
     with pytest.raises(SpecsInvalid, match=rule):
         generate(specs, tmp_path / "out")
     assert not (tmp_path / "out").exists()
