@@ -235,13 +235,15 @@ class Delegation:
             reason=reason,
             content={"path": self._route.fallback_path, "error": error[:8000]},
         )
+        # Known before the answer: cancelled between the two, this turn is the holder and has to say that it stopped.
+        self._fence = Fence(attempt=self._attempt + 1, holder=Holder.PRIMARY)
         try:
-            stepped = await self._step_patiently(command)
+            await self._step_patiently(command)
         except DraganError as refused:
+            self._fence = None
             if refused.code in (ErrorCode.STALE_EPOCH, ErrorCode.TRANSITION_REFUSED, ErrorCode.MISSION_TERMINAL):
                 return False
             raise
-        self._fence = Fence(attempt=stepped.row.attempt, holder=Holder.PRIMARY)
         return True
 
     async def _fall_back(self, reason: ReasonCode, why: str, said: Sequence[TurnEvent] = ()) -> AsyncIterator[Any]:
@@ -321,12 +323,12 @@ class Delegation:
     async def _cancel(self) -> None:
         command = MissionCommand(trigger=MissionTrigger.CANCEL, by=self._desk.gateway, reason=ReasonCode.CALLER_GONE)
         try:
-            await self._step_patiently(command)
+            asked = await self._step_patiently(command)
         except DraganError as refused:
             if refused.code in (ErrorCode.MISSION_UNKNOWN, ErrorCode.MISSION_TERMINAL):
                 return  # never dispatched, or over already
             raise
-        if self._fence is not None:
+        if self._fence is not None and not asked.row.terminal:
             # The holder is this very turn: it says itself that it stopped.
             stopped = MissionCommand(
                 trigger=MissionTrigger.STOPPED,

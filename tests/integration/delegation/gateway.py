@@ -17,6 +17,7 @@ from dragancorp.gateway.turns import Turn
 from dragancorp.lanes.link import Lease, StoreLink
 from dragancorp.lifecycle.commands import By, MissionCommand, SessionCommand
 from dragancorp.lifecycle.rows import MissionRow
+from dragancorp.missions.commands import Requester
 from dragancorp.registry.operations import Renewal, StepMission, StepSession
 from dragancorp.registry.queries import GetLane, GetMission, ListMissions, ReadLedger
 from dragancorp_contracts.errors import ErrorCode
@@ -156,6 +157,23 @@ class Gateway:
         listening = asyncio.create_task(listen())
         await asyncio.wait_for(arrived.wait(), 10)
         return heard, listening
+
+    async def occupy(self, command: Sequence[str]) -> None:
+        """Keep the lane busy with a mission that nobody waits for."""
+        envelope = {
+            "vp_id": LANE,
+            "mission_type": "automation",
+            "objective": "keep busy",
+            "idempotency_key": "busy",
+            **running(command),
+        }
+        caller = Requester(by=By(kind=Actor.CALLER, name="somebody"))
+        mission_id = (await self.plane.missions.dispatch(envelope, caller)).mission.row.mission_id
+
+        async def runs() -> bool:
+            return (await self.ledger(mission_id))[-1]["status"] == "running"
+
+        await eventually(runs)
 
     async def lane_is(self, status: SessionState, vp_id: str = LANE) -> None:
         """Wait until the lane is held in this state with its executor's session open."""

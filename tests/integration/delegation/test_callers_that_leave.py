@@ -11,7 +11,7 @@ import pytest
 from dragancorp.errors import DraganError, ErrorCode
 from dragancorp.gateway.turns import Turn
 from dragancorp.registry.operations import StepMission
-from dragancorp_contracts.lifecycle import MissionState, MissionTrigger
+from dragancorp_contracts.lifecycle import MissionState, MissionTrigger, SessionTrigger
 
 from .conftest import Opener
 from .gateway import LANE, Agent, Gateway, Heard, alive, eventually, turn
@@ -118,6 +118,45 @@ async def test_a_task_cancelled_at_every_step_of_the_fallbacks_end_leaves_nothin
         listening.cancel()
         await asyncio.gather(listening, return_exceptions=True)
         assert (await gateway.missions())[-1].terminal, f"after {steps} steps"
+    await settled(gateway)
+
+
+@pytest.mark.parametrize(
+    ("written", "asked"),
+    [
+        ("dispatch", WORKING),
+        ("take_fallback", FALLING),
+        ("start_timeout", DONE),
+        ("complete", FALLING),
+    ],
+)
+async def test_a_task_cancelled_when_its_write_is_done_but_not_answered_leaves_nothing_running(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, written: str, asked: Turn
+) -> None:
+    execute = gateway.plane.store.execute
+    cancelled = []
+
+    async def cancelling(operation: object) -> object:
+        """Does the operation to its end, and cancels the task that waits for the answer."""
+        trigger = operation.command.trigger if isinstance(operation, StepMission) else type(operation).__name__
+        by_gateway = asyncio.current_task() is listening
+        if cancelled or not by_gateway or trigger not in (written, {"dispatch": "DispatchMission"}.get(written)):
+            return await execute(operation)  # type: ignore[arg-type]
+        answer = await execute(operation)  # type: ignore[arg-type]
+        cancelled.append(trigger)
+        listening.cancel()
+        await asyncio.sleep(0)
+        return answer
+
+    if written == "start_timeout":
+        await gateway.operate(SessionTrigger.DRAIN)
+    monkeypatch.setattr(gateway.plane.store, "execute", cancelling)
+    listening = asyncio.create_task(gateway.ask(asked))
+    await asyncio.gather(listening, return_exceptions=True)
+    assert len(cancelled) == 1
+    assert listening.cancelled()
+    if written != "dispatch":  # there the worker may have the last word, a moment later
+        assert (await gateway.mission()).terminal
     await settled(gateway)
 
 

@@ -72,15 +72,13 @@ async def test_a_full_queue_is_a_lane_that_cannot_start(open_gateway: Opener) ->
 
 async def test_a_mission_claimed_too_late_is_completed_by_the_primary(open_gateway: Opener) -> None:
     gateway = await open_gateway(start_timeout=0.3)
-    _, busy = await gateway.ask_until(turn(["sleep", "20"]), PROGRESS)
+    await gateway.occupy(["sleep", "20"])
     heard = await gateway.ask(turn())
     assert heard.names == [DELEGATED, FALLBACK, *ANSWER]
     assert heard.one(FALLBACK)["reason_code"] == "start_timeout"
     _, late = await gateway.missions()
     assert (late.state, late.completed_via, late.fallback) == (MissionState.COMPLETED, "primary", True)
     assert await gateway.fallbacks(late.mission_id) == [{"reason": "start_timeout", "path": "code-writer"}]
-    busy.cancel()
-    await asyncio.gather(busy, return_exceptions=True)
 
 
 async def test_a_draining_lane_takes_nothing_and_the_primary_answers(gateway: Gateway) -> None:
@@ -161,9 +159,9 @@ async def blocked(gateway: Gateway) -> "tuple[str, asyncio.Task[object]]":
 
 
 async def test_a_mission_that_needs_an_approval_waits_and_runs_once_it_is_given(open_gateway: Opener) -> None:
-    gateway = await open_gateway(start_timeout=0.2)
+    gateway = await open_gateway(start_timeout=1.5)
     mission_id, listening = await blocked(gateway)
-    await asyncio.sleep(0.4)  # an approval may take longer than a claim
+    await asyncio.sleep(1.7)  # an approval may take longer than a claim
     await gateway.step(mission_id, MissionTrigger.APPROVE)
     heard = await listening
     assert heard.names == [DELEGATED, "mission_blocked", PROGRESS, COMPLETED]
