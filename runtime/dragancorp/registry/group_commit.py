@@ -8,33 +8,33 @@ waiting and later caller gets `storage_failed` instead of silence.
 import queue
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import (
-    DataError,
-    DBAPIError,
-    IntegrityError,
-    InterfaceError,
-    NotSupportedError,
-    ProgrammingError,
-)
+from sqlalchemy.engine import Engine
 
 from dragancorp.clock import Clock
 from dragancorp.errors import DraganError, ErrorCode
 from dragancorp.registry.operations import Operation
 from dragancorp.registry.perform import perform
 from dragancorp.registry.port import Scheduler
+from dragancorp.registry.prepared import PreparedConnection
 from dragancorp.registry.signals import Signals
-from dragancorp.registry.transaction import Transaction
+from dragancorp.registry.transaction import Counts, Transaction, flush_counts
 
 BATCH = 64  # operations a transaction
 # What is wrong with one operation alone; any other failure is the medium's and concerns the whole transaction.
-OF_ONE_OPERATION = (DataError, IntegrityError, InterfaceError, NotSupportedError, ProgrammingError)
+OF_ONE_OPERATION = (
+    sqlite3.DataError,
+    sqlite3.IntegrityError,
+    sqlite3.InterfaceError,
+    sqlite3.NotSupportedError,
+    sqlite3.ProgrammingError,
+)
 
 log = structlog.get_logger("dragancorp.registry")
 
@@ -88,7 +88,8 @@ class GroupCommitWriter:
     def _run(self) -> None:
         waiting: list[Asked] = []
         try:
-            with self._engine.connect() as connection:
+            with self._engine.connect() as engine_connection:
+                connection = PreparedConnection(engine_connection)
                 going = True
                 while going:
                     waiting, going = self._gather()
@@ -118,15 +119,17 @@ class GroupCommitWriter:
             batch.append(following)
         return batch, True
 
-    def _commit_together(self, connection: Connection, batch: list[Asked]) -> None:
+    def _commit_together(self, connection: PreparedConnection, batch: list[Asked]) -> None:
         settled: list[Callable[[], None]] = []
         topics: set[str] = set()
+        counts: Counts = Counter()
         try:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            connection.command("BEGIN IMMEDIATE")
             for asked in batch:
                 if asked.answer.set_running_or_notify_cancel():
-                    settled.append(self._attempt(connection, asked, topics))
-            connection.exec_driver_sql("COMMIT")
+                    settled.append(self._attempt(connection, asked, topics, counts))
+            flush_counts(connection, counts)
+            connection.command("COMMIT")
             self.commits += 1
         except Exception as error:
             _roll_back(connection)
@@ -140,24 +143,30 @@ class GroupCommitWriter:
         for settle in settled:
             settle()
 
-    def _attempt(self, connection: Connection, asked: Asked, topics: set[str]) -> Callable[[], None]:
-        """Do one operation in a savepoint; answers what to do after the commit."""
-        connection.exec_driver_sql("SAVEPOINT operation")
-        tx = Transaction(connection, self._clock.wall(), self._scheduler)
+    def _attempt(
+        self, connection: PreparedConnection, asked: Asked, topics: set[str], counts: Counts
+    ) -> Callable[[], None]:
+        """Do one operation in a savepoint; answers what to do after the commit.
+
+        What it counts joins the batch's `counts`: a lane's counters are then written once a commit.
+        """
+        connection.command("SAVEPOINT operation")
+        tx = Transaction(connection, self._clock.wall(), self._scheduler, counts)
         try:
             result = perform(tx, asked.operation)
-        except DBAPIError as error:
+        except sqlite3.Error as error:
             if not isinstance(error, OF_ONE_OPERATION):
                 raise  # the whole batch is undone and told
             refusal: Exception = storage_error(error)
         except Exception as error:
             refusal = error
         else:
-            connection.exec_driver_sql("RELEASE operation")
+            connection.command("RELEASE operation")
             topics |= tx.topics
+            counts.update(tx.counts)
             return lambda: asked.answer.set_result(result)
-        connection.exec_driver_sql("ROLLBACK TO operation")
-        connection.exec_driver_sql("RELEASE operation")
+        connection.command("ROLLBACK TO operation")
+        connection.command("RELEASE operation")
         return lambda: asked.answer.set_exception(refusal)
 
     def _drain(self) -> list[Asked]:
@@ -187,9 +196,9 @@ def storage_error(error: BaseException) -> DraganError:
     return DraganError(ErrorCode.STORAGE_FAILED, str(cause))
 
 
-def _roll_back(connection: Connection) -> None:
+def _roll_back(connection: PreparedConnection) -> None:
     try:
-        connection.exec_driver_sql("ROLLBACK")
-    except DBAPIError as error:
+        connection.command("ROLLBACK")
+    except sqlite3.Error as error:
         # SQLite has rolled back by itself (disk full, I/O error): nothing of the batch is stored either way.
         log.debug("nothing left to roll back", action="registry.rollback", error=str(error))

@@ -38,7 +38,7 @@ from dragancorp_contracts.lifecycle import (
 )
 
 STORE = By(kind=Actor.STORE, name="registry")
-LOOKAHEAD = 32  # candidates a scheduler sees beyond the number it may pick
+LOOKAHEAD = 7  # candidates a scheduler sees beyond the number it may pick
 ENVELOPE_VERSION = "mission-envelope/v1"
 
 
@@ -138,11 +138,12 @@ def _repeated(tx: Transaction, row: MissionRow, command: MissionCommand, digest:
     record = tx.connection.execute(statements.EVENT_BY_KEY, key).first()
     if record is None:
         return None
-    if record.report_digest != digest:
+    document, earlier_digest = record
+    if earlier_digest != digest:
         raise DraganError(
             ErrorCode.EVENT_KEY_REUSED, f"the event key {command.idempotency_key!r} already stands for another report"
         )
-    event = loads(record.document)
+    event = loads(document)
     return Stepped(row=row, events=(event,), transition=event.get("transition", ""), replayed=True)
 
 
@@ -267,7 +268,7 @@ def _claims_last_hour(tx: Transaction, policy: LanePolicy) -> int:
     if policy.claims_per_hour is None:
         return 0
     bounds = {"vp_id": policy.vp_id, "since": tx.now - timedelta(hours=1)}
-    return int(tx.connection.execute(statements.CLAIMS_SINCE, bounds).scalar_one())
+    return int(tx.connection.execute(statements.CLAIMS_SINCE, bounds).scalar())
 
 
 def step_and_claim(tx: Transaction, operation: StepAndClaim) -> tuple[Stepped, tuple[Stored, ...]]:

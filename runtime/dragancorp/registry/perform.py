@@ -34,7 +34,6 @@ WRITES: Mapping[type[Operation[Any]], Callable[[Transaction, Any], Any]] = {
 
 
 def perform(tx: Transaction, operation: Operation[AnswerT]) -> AnswerT:
-    """Do `operation` in the open transaction, counts included."""
+    """Do `operation` in the open transaction; its counts are left in `tx.counts`."""
     answer: AnswerT = WRITES[type(operation)](tx, operation)
-    tx.flush_counts()
     return answer

@@ -1,10 +1,9 @@
 """Between records of the database and rows of the life cycles."""
 
+from collections.abc import Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
-
-from sqlalchemy.engine import Row
 
 from dragancorp.lifecycle.facts import LanePolicy
 from dragancorp.lifecycle.ledger_entry import utc_text
@@ -24,14 +23,14 @@ SESSION_COLUMNS = (*(SESSIONS.c[name] for name in SESSION_FIELDS), SESSIONS.c.po
 NO_DEADLINE = datetime.max.replace(tzinfo=UTC)
 
 
-def stored_from(record: Row[Any]) -> Stored:
+def stored_from(record: Sequence[Any]) -> Stored:
     """A mission from a record of `STORED_COLUMNS`."""
     *facts, position, document, assigned = tuple(record)
     row = MissionRow(**dict(zip(MISSION_FIELDS, facts, strict=True)))
     return Stored(position=position, row=row, document=document, assigned=assigned)
 
 
-def session_from(record: Row[Any]) -> tuple[SessionRow, LanePolicy]:
+def session_from(record: Sequence[Any]) -> tuple[SessionRow, LanePolicy]:
     """A lane session and its policy from a record of `SESSION_COLUMNS`."""
     *facts, policy = tuple(record)
     return SessionRow(**dict(zip(SESSION_FIELDS, facts, strict=True))), LanePolicy(**policy)

@@ -14,7 +14,6 @@ from dragancorp.registry.mission_writes import announce_drained, step
 from dragancorp.registry.operations import (
     ConfigureLane,
     CountTurns,
-    HeldMission,
     Renewal,
     RenewLease,
     SessionStepped,
@@ -112,16 +111,7 @@ def renew(tx: Transaction, operation: RenewLease) -> Renewal:
     )
     change = required(decide(before, command, SessionFacts(lane=policy, fresh_id=""), tx.now))
     tx.save_session(before, change)
-    held = tuple(
-        HeldMission(
-            mission_id=record.mission_id,
-            attempt=record.attempt,
-            state=record.state.value,
-            cancel_asked=record.cancel_requested_at is not None,
-        )
-        for record in tx.held_by(operation.vp_id)
-    )
-    return Renewal(session=change.row, held=held)
+    return Renewal(session=change.row, held=tuple(tx.held_by(operation.vp_id)))
 
 
 def count_turns(tx: Transaction, operation: CountTurns) -> None:

@@ -9,16 +9,15 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy.engine import Connection, Row
-
 from dragancorp.errors import DraganError, ErrorCode
 from dragancorp.jsonio import canonical
 from dragancorp.lifecycle.change import Change, Refusal
 from dragancorp.lifecycle.facts import LanePolicy
 from dragancorp.lifecycle.rows import MissionRow, SessionRow
 from dragancorp.registry import statements
-from dragancorp.registry.operations import Stored
+from dragancorp.registry.operations import HeldMission, Stored
 from dragancorp.registry.port import Scheduler, lane_topic, mission_topic
+from dragancorp.registry.prepared import PreparedConnection
 from dragancorp.registry.rows import MISSION_FIELDS, SESSION_FIELDS, claim_key, ends_at, session_from, stored_from
 from dragancorp_contracts.lifecycle import Actor, MissionState
 
@@ -30,15 +29,26 @@ def report_digest(trigger: str, reason: str | None, content: Mapping[str, Any]) 
     ).hexdigest()
 
 
-class Transaction:
-    """An open transaction. `topics` collects what subscribers must hear of after the commit."""
+Counts = Counter[tuple[str, str, str]]
+"""(vp_id, kind, name) -> how much more."""
 
-    def __init__(self, connection: Connection, now: datetime, scheduler: Scheduler) -> None:
+
+class Transaction:
+    """One operation's part of an open transaction.
+
+    `topics` collects what subscribers must hear of after the commit, `counts` what is to be counted with it; `pending`
+    are the counts of operations before it in the same transaction.
+    """
+
+    def __init__(
+        self, connection: PreparedConnection, now: datetime, scheduler: Scheduler, pending: Counts | None = None
+    ) -> None:
         self.connection = connection
         self.now = now
         self.scheduler = scheduler
         self.topics: set[str] = set()
-        self._counts: Counter[tuple[str, str, str]] = Counter()
+        self.counts: Counts = Counter()
+        self._pending: Counts = Counter() if pending is None else pending
 
     # -- reading
 
@@ -56,15 +66,20 @@ class Transaction:
             raise DraganError(ErrorCode.LANE_UNKNOWN, f"there is no lane {vp_id!r}")
         return session_from(record)
 
-    def held_by(self, vp_id: str) -> Sequence[Row[Any, Any, Any, Any]]:
-        """The missions a lane holds: mission_id, attempt, state, cancel_requested_at, oldest first."""
-        return self.connection.execute(statements.HELD_BY_LANE, {"vp_id": vp_id}).all()
+    def held_by(self, vp_id: str) -> list[HeldMission]:
+        """The missions a lane holds, oldest first."""
+        records = self.connection.execute(statements.HELD_BY_LANE, {"vp_id": vp_id}).all()
+        return [
+            HeldMission(mission_id=mission_id, attempt=attempt, state=state.value, cancel_asked=asked is not None)
+            for mission_id, attempt, state, asked in records
+        ]
 
     def counted(self, vp_id: str, kind: str, name: str) -> int:
         """A count kept by the writer, with what this transaction has added so far."""
         key = {"of_lane": vp_id, "of_kind": kind, "of_name": name}
         value = self.connection.execute(statements.COUNTER_VALUE, key).scalar()
-        return (value or 0) + self._counts[(vp_id, kind, name)]
+        pending = self._pending[(vp_id, kind, name)] + self.counts[(vp_id, kind, name)]
+        return int(value or 0) + pending
 
     # -- writing
 
@@ -73,13 +88,10 @@ class Transaction:
         row = change.row
         values = {name: getattr(row, name) for name in MISSION_FIELDS}
         values |= {"document": document, "assigned": assigned, "claim_key": claim_key(row), "ends_at": ends_at(row)}
-        result = self.connection.execute(statements.INSERT_MISSION, values)
+        position = self.connection.execute(statements.INSERT_MISSION, values).position
         self.count(row.vp_id, "mission_state", row.state.value)
         self._append(change)
-        position = result.inserted_primary_key
-        if position is None:
-            raise DraganError(ErrorCode.STORAGE_FAILED, "the database gave the mission no position")
-        return int(position[0])
+        return position
 
     def save_mission(self, before: MissionRow, change: Change[MissionRow], *, digest: str | None = None) -> None:
         """Store a step, conditional on the row being as it was read; otherwise `stale_epoch`."""
@@ -184,19 +196,19 @@ class Transaction:
     # -- counting
 
     def count(self, vp_id: str, kind: str, name: str, by: int = 1) -> None:
-        """Add to a count; written by `flush_counts`."""
-        self._counts[(vp_id, kind, name)] += by
+        """Add to a count; written by `flush_counts` before the commit."""
+        self.counts[(vp_id, kind, name)] += by
 
-    def flush_counts(self) -> None:
-        """Write the counts gathered since the last flush."""
-        for (vp_id, kind, name), by in self._counts.items():
-            if by == 0:
-                continue
-            key = {"of_lane": vp_id, "of_kind": kind, "of_name": name, "by": by}
-            if self.connection.execute(statements.ADD_TO_COUNTER, key).rowcount == 0:
-                row = {"vp_id": vp_id, "kind": kind, "name": name, "value": by}
-                self.connection.execute(statements.INSERT_COUNTER, row)
-        self._counts.clear()
+
+def flush_counts(connection: PreparedConnection, counts: Counts) -> None:
+    """Write what a transaction has counted; always in the same order, so that two writers never wait in a ring."""
+    for (vp_id, kind, name), by in sorted(counts.items()):
+        if by == 0:
+            continue
+        key = {"of_lane": vp_id, "of_kind": kind, "of_name": name, "by": by}
+        if connection.execute(statements.ADD_TO_COUNTER, key).rowcount == 0:
+            row = {"vp_id": vp_id, "kind": kind, "name": name, "value": by}
+            connection.execute(statements.INSERT_COUNTER, row)
 
 
 def required(decision: Change[Any] | Refusal) -> Change[Any]:

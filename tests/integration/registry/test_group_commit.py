@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy.exc import DataError
 
 from dragancorp.clock import FakeClock
 from dragancorp.errors import DraganError, ErrorCode
@@ -116,7 +115,7 @@ async def test_an_operation_that_the_database_cannot_take_fails_alone(world: Wor
     def too_big(tx: Transaction, operation: Operation[Any]) -> Any:
         if isinstance(operation, CountTurns):
             meanwhile.real(tx, operation)
-            raise DataError("INSERT", {}, sqlite3.DataError("string or blob too big"))
+            raise sqlite3.DataError("string or blob too big")
         return meanwhile.real(tx, operation)
 
     meanwhile(too_big)
@@ -153,17 +152,18 @@ async def test_a_programming_error_reaches_its_caller_alone_and_as_it_is(
 async def test_row_events_and_callback_are_there_together_or_not_at_all(
     world: World, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = Transaction.flush_counts
+    perform = group_commit.perform
 
-    def fail_at_the_end(tx: Transaction) -> None:
-        real(tx)
+    def fail_at_the_end(tx: Transaction, operation: Operation[Any]) -> Any:
+        perform(tx, operation)
         raise sqlite3.IntegrityError("after everything was written")
 
     callback = {"status_url": "https://factory.example/callbacks", "auth_mode": "none"}
     with monkeypatch.context() as patched:
-        patched.setattr(Transaction, "flush_counts", fail_at_the_end)
-        with pytest.raises(sqlite3.IntegrityError):
+        patched.setattr(group_commit, "perform", fail_at_the_end)
+        with pytest.raises(DraganError) as refused:
             await world.dispatch(callback=callback)
+    assert refused.value.code is ErrorCode.STORAGE_FAILED
     for name in ("vp_missions", "vp_mission_events", "vp_outbox"):
         assert table(path, f"SELECT * FROM {name}") == []
     mission_id = (await world.dispatch(callback=callback)).row.mission_id

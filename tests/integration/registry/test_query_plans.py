@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from dragancorp.clock import FakeClock
 from dragancorp.missions.scheduler import PriorityScheduler
 from dragancorp.registry.operations import CountTurns
 from dragancorp.registry.port import Store
+from dragancorp.registry.prepared import Plan
 from dragancorp.registry.queries import (
     CountUndelivered,
     GetMission,
@@ -54,9 +55,17 @@ class Seen:
 
 
 @pytest.fixture
-def seen(path: Path) -> Iterator[Seen]:
-    """What the store's engines run from now on."""
+def seen(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Seen]:
+    """What the store's engines and its writer run from now on."""
     seen = Seen(path)
+    bound = Plan.bound
+
+    def bound_and_noted(plan: Plan, values: Mapping[str, Any]) -> list[Any]:
+        parameters = bound(plan, values)
+        seen.statements.append((plan.text, parameters))
+        return parameters
+
+    monkeypatch.setattr(Plan, "bound", bound_and_noted)
 
     def note(connection: Any, cursor: Any, statement: str, values: Any, *others: Any) -> None:
         seen.statements.append((statement, values))
