@@ -1,6 +1,5 @@
 """From an envelope to the row it begins as: what the caller said, and what the control plane assigns."""
 
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,7 +9,7 @@ from typing import Any
 from dragancorp.jsonio import digest
 from dragancorp.lifecycle.ledger_entry import utc_text
 from dragancorp.lifecycle.rows import MissionRow
-from dragancorp.registry.identifiers import new_id
+from dragancorp.registry.identifiers import new_id, new_trace_id
 from dragancorp.registry.operations import Stored
 from dragancorp_contracts.lifecycle import MissionKind, MissionState
 
@@ -83,11 +82,6 @@ def draft(
     )
     approvals = envelope.get("constraints", {}).get("approval_required", [])
     return Draft(row=row, assigned=assigned, hold_for_approval="*" in approvals)
-
-
-def new_trace_id() -> str:
-    """A W3C trace id: 32 hex digits, never all zero."""
-    return secrets.token_hex(15) + f"{secrets.randbelow(255) + 1:02x}"
 
 
 def whole(stored: Stored, document: Envelope) -> dict[str, Any]:

@@ -8,7 +8,6 @@ waiting and later caller gets `storage_failed` instead of silence.
 import queue
 import sqlite3
 import threading
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from dragancorp.registry.perform import perform
 from dragancorp.registry.port import Scheduler
 from dragancorp.registry.prepared import PreparedConnection
 from dragancorp.registry.signals import Signals
-from dragancorp.registry.transaction import Counts, Transaction, flush_counts
+from dragancorp.registry.transaction import Batch, Transaction, flush_counts
 
 BATCH = 64  # operations a transaction
 # What is wrong with one operation alone; any other failure is the medium's and concerns the whole transaction.
@@ -122,13 +121,13 @@ class GroupCommitWriter:
     def _commit_together(self, connection: PreparedConnection, batch: list[Asked]) -> None:
         settled: list[Callable[[], None]] = []
         topics: set[str] = set()
-        counts: Counts = Counter()
+        shared = Batch()
         try:
             connection.command("BEGIN IMMEDIATE")
             for asked in batch:
                 if asked.answer.set_running_or_notify_cancel():
-                    settled.append(self._attempt(connection, asked, topics, counts))
-            flush_counts(connection, counts)
+                    settled.append(self._attempt(connection, asked, topics, shared))
+            flush_counts(connection, shared.counts)
             connection.command("COMMIT")
             self.commits += 1
         except Exception as error:
@@ -144,14 +143,14 @@ class GroupCommitWriter:
             settle()
 
     def _attempt(
-        self, connection: PreparedConnection, asked: Asked, topics: set[str], counts: Counts
+        self, connection: PreparedConnection, asked: Asked, topics: set[str], shared: Batch
     ) -> Callable[[], None]:
         """Do one operation in a savepoint; answers what to do after the commit.
 
-        What it counts joins the batch's `counts`: a lane's counters are then written once a commit.
+        What it counts joins the batch's counts: a lane's counters are then written once a commit.
         """
         connection.command("SAVEPOINT operation")
-        tx = Transaction(connection, self._clock.wall(), self._scheduler, counts)
+        tx = Transaction(connection, self._clock.wall(), self._scheduler, shared)
         try:
             result = perform(tx, asked.operation)
         except sqlite3.Error as error:
@@ -163,8 +162,9 @@ class GroupCommitWriter:
         else:
             connection.command("RELEASE operation")
             topics |= tx.topics
-            counts.update(tx.counts)
+            shared.counts.update(tx.counts)
             return lambda: asked.answer.set_result(result)
+        shared.undone()
         connection.command("ROLLBACK TO operation")
         connection.command("RELEASE operation")
         return lambda: asked.answer.set_exception(refusal)

@@ -25,6 +25,7 @@ from dragancorp.registry.operations import (
     Stored,
 )
 from dragancorp.registry.port import QueueView
+from dragancorp.registry.prepared import UniqueViolationError
 from dragancorp.registry.rows import stored_from
 from dragancorp.registry.transaction import Transaction, report_digest, required
 from dragancorp_contracts.lifecycle import (
@@ -50,7 +51,6 @@ def dispatch(tx: Transaction, operation: DispatchMission) -> Dispatched:
     if earlier is not None:
         return _replayed(stored_from(earlier), draft)
     session, policy = tx.session(draft.vp_id)
-    _refuse_taken(tx, draft)
     if draft.vp_session_id and draft.vp_session_id != session.vp_session_id:
         raise DraganError(
             ErrorCode.SESSION_UNKNOWN,
@@ -74,7 +74,12 @@ def dispatch(tx: Transaction, operation: DispatchMission) -> Dispatched:
     )
     change = required(decide(draft, command, facts, tx.now))
     assigned = {**operation.assigned, "vp_session_id": session.vp_session_id}
-    position = tx.insert_mission(change, operation.document, assigned)
+    try:
+        position = tx.insert_mission(change, operation.document, assigned)
+    except UniqueViolationError as error:
+        if "vp_missions.mission_id" not in error.detail:
+            raise
+        raise _taken() from error
     row = change.row
     following = follow_up(row, command)
     if following is not None:
@@ -86,6 +91,14 @@ def dispatch(tx: Transaction, operation: DispatchMission) -> Dispatched:
     )
 
 
+def _taken() -> DraganError:
+    return DraganError(
+        ErrorCode.DOCUMENT_INVALID,
+        "the mission id is taken",
+        violations=[Violation(pointer="/mission_id", rule="ENV-6", message="a mission of this id exists already")],
+    )
+
+
 def _replayed(earlier: Stored, draft: MissionRow) -> Dispatched:
     if earlier.row.request_digest != draft.request_digest:
         raise DraganError(
@@ -94,15 +107,6 @@ def _replayed(earlier: Stored, draft: MissionRow) -> Dispatched:
             facts={"mission_id": earlier.row.mission_id},
         )
     return Dispatched(mission=earlier, replayed=True)
-
-
-def _refuse_taken(tx: Transaction, draft: MissionRow) -> None:
-    if tx.connection.execute(statements.MISSION_ID_TAKEN, {"mission_id": draft.mission_id}).first() is not None:
-        raise DraganError(
-            ErrorCode.DOCUMENT_INVALID,
-            "the mission id is taken",
-            violations=[Violation(pointer="/mission_id", rule="ENV-6", message="a mission of this id exists already")],
-        )
 
 
 def step(tx: Transaction, operation: StepMission) -> Stepped:

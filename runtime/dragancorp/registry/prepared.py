@@ -4,6 +4,7 @@ The writer runs the same few dozen statements all day. Compiled per call, or loo
 call, they cost several times what the database needs for them.
 """
 
+import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,6 +14,9 @@ from sqlalchemy import Insert, Select
 from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.sql.expression import ClauseElement
 
+from dragancorp.errors import DraganError, ErrorCode
+
+UNIQUE = frozenset({"SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"})
 PLANS = 1024  # more than there are statements; an update of other columns is another statement
 Convert = Callable[[Any], Any] | None
 
@@ -93,10 +97,17 @@ class Result:
         return None if record is None else record[0]
 
 
+class UniqueViolationError(DraganError):
+    """A row that was to be inserted exists already; `detail` names the columns."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(ErrorCode.STORAGE_FAILED, detail)
+
+
 class PreparedConnection:
     """Runs statements on the driver's connection under a SQLAlchemy connection, in its open transaction.
 
-    The driver's own errors come out as they are.
+    Raises `UniqueViolationError`; the driver's other errors come out as they are.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -112,7 +123,12 @@ class PreparedConnection:
         given = {} if values is None else values
         columns = tuple(given) if isinstance(statement, Insert) else ()
         plan = _plan(statement, self._dialect, columns)
-        return Result(plan, self._driver.execute(plan.text, plan.bound(given)))
+        try:
+            return Result(plan, self._driver.execute(plan.text, plan.bound(given)))
+        except sqlite3.IntegrityError as error:
+            if error.sqlite_errorname not in UNIQUE:
+                raise
+            raise UniqueViolationError(str(error)) from error
 
 
 @lru_cache(maxsize=PLANS)

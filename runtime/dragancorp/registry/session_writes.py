@@ -38,6 +38,7 @@ def configure(tx: Transaction, operation: ConfigureLane) -> SessionRow:
     policy = operation.policy
     if tx.connection.execute(statements.SESSION_BY_ID, {"vp_id": policy.vp_id}).first() is not None:
         tx.connection.execute(statements.UPDATE_POLICY, {"of_lane": policy.vp_id, "new_policy": asdict(policy)})
+        tx.forget_session(policy.vp_id)
         return tx.session(policy.vp_id)[0]
     draft = SessionRow(
         vp_id=policy.vp_id,

@@ -32,7 +32,6 @@ MISSION_BY_ID = select(*STORED_COLUMNS).where(_m.mission_id == bindparam("missio
 MISSION_BY_KEY = select(*STORED_COLUMNS).where(
     _m.source_instance_id == bindparam("source"), _m.idempotency_key == bindparam("key")
 )
-MISSION_ID_TAKEN = select(_m.position).where(_m.mission_id == bindparam("mission_id"))
 CHILDREN = select(*STORED_COLUMNS).where(_m.parent_mission_id == bindparam("mission_id"))
 HELD_BY_LANE = (
     select(_m.mission_id, _m.attempt, _m.state, _m.cancel_requested_at)

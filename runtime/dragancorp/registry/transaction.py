@@ -33,22 +33,38 @@ Counts = Counter[tuple[str, str, str]]
 """(vp_id, kind, name) -> how much more."""
 
 
+class Batch:
+    """What the operations of one transaction share: counts to write before the commit, and rows read before.
+
+    Nobody else writes meanwhile, so what was read holds until an operation changes it or is undone.
+    """
+
+    def __init__(self) -> None:
+        self.counts: Counts = Counter()
+        self.counted: dict[tuple[str, str, str], int] = {}
+        self.sessions: dict[str, tuple[SessionRow, LanePolicy]] = {}
+
+    def undone(self) -> None:
+        """An operation was rolled back: forget what it may have left here."""
+        self.sessions.clear()
+
+
 class Transaction:
     """One operation's part of an open transaction.
 
-    `topics` collects what subscribers must hear of after the commit, `counts` what is to be counted with it; `pending`
-    are the counts of operations before it in the same transaction.
+    `topics` collects what subscribers must hear of after the commit, `counts` what is to be counted with it; `batch` is
+    what operations before it in the same transaction have left.
     """
 
     def __init__(
-        self, connection: PreparedConnection, now: datetime, scheduler: Scheduler, pending: Counts | None = None
+        self, connection: PreparedConnection, now: datetime, scheduler: Scheduler, batch: "Batch | None" = None
     ) -> None:
         self.connection = connection
         self.now = now
         self.scheduler = scheduler
         self.topics: set[str] = set()
         self.counts: Counts = Counter()
-        self._pending: Counts = Counter() if pending is None else pending
+        self._batch = Batch() if batch is None else batch
 
     # -- reading
 
@@ -61,10 +77,14 @@ class Transaction:
 
     def session(self, vp_id: str) -> tuple[SessionRow, LanePolicy]:
         """The lane session and its policy. Raises `lane_unknown`."""
+        known = self._batch.sessions.get(vp_id)
+        if known is not None:
+            return known
         record = self.connection.execute(statements.SESSION_BY_ID, {"vp_id": vp_id}).first()
         if record is None:
             raise DraganError(ErrorCode.LANE_UNKNOWN, f"there is no lane {vp_id!r}")
-        return session_from(record)
+        found = self._batch.sessions[vp_id] = session_from(record)
+        return found
 
     def held_by(self, vp_id: str) -> list[HeldMission]:
         """The missions a lane holds, oldest first."""
@@ -76,10 +96,11 @@ class Transaction:
 
     def counted(self, vp_id: str, kind: str, name: str) -> int:
         """A count kept by the writer, with what this transaction has added so far."""
-        key = {"of_lane": vp_id, "of_kind": kind, "of_name": name}
-        value = self.connection.execute(statements.COUNTER_VALUE, key).scalar()
-        pending = self._pending[(vp_id, kind, name)] + self.counts[(vp_id, kind, name)]
-        return int(value or 0) + pending
+        place = (vp_id, kind, name)
+        if place not in self._batch.counted:
+            key = {"of_lane": vp_id, "of_kind": kind, "of_name": name}
+            self._batch.counted[place] = int(self.connection.execute(statements.COUNTER_VALUE, key).scalar() or 0)
+        return self._batch.counted[place] + self._batch.counts[place] + self.counts[place]
 
     # -- writing
 
@@ -154,7 +175,12 @@ class Transaction:
         """Store a new lane session with its first ledger entry."""
         values = {name: getattr(change.row, name) for name in SESSION_FIELDS}
         self.connection.execute(statements.INSERT_SESSION, {**values, "policy": policy})
+        self.forget_session(change.row.vp_id)
         self._append_session(change)
+
+    def forget_session(self, vp_id: str) -> None:
+        """The lane's row was changed: the next who asks reads it anew."""
+        self._batch.sessions.pop(vp_id, None)
 
     def save_session(self, before: SessionRow, change: Change[SessionRow]) -> None:
         """Store a step, conditional on the row being as it was read; otherwise `stale_epoch`."""
@@ -170,6 +196,7 @@ class Transaction:
             }
             if self.connection.execute(statements.update_session(changed), values).rowcount != 1:
                 raise DraganError(ErrorCode.STALE_EPOCH, f"the lane {before.vp_id!r} moved meanwhile")
+            self.forget_session(before.vp_id)
         self._append_session(change)
 
     def _append_session(self, change: Change[SessionRow]) -> None:

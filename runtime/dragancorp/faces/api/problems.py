@@ -9,7 +9,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
 from dragancorp.errors import DraganError, ErrorCode
-from dragancorp.missions.envelopes import new_trace_id
+from dragancorp.registry.identifiers import new_trace_id
 from dragancorp_contracts.api.records import ApiProblem
 
 RETRY_AFTER_SECONDS = 1

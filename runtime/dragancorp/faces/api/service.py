@@ -12,6 +12,8 @@ from dragancorp.missions.records import mission_record, session_record
 from dragancorp.registry.contract import SessionRegistry
 from dragancorp.registry.operations import Stored
 from dragancorp.registry.queries import CountUndelivered, GetLane, ListLanes
+from dragancorp_contracts import resources
+from dragancorp_contracts.api.docs_page import docs_page
 from dragancorp_contracts.api.document import openapi_document
 from dragancorp_contracts.api.records import Answer, Principal
 from dragancorp_contracts.api.service import OpsService
@@ -210,6 +212,17 @@ class PlaneService(OpsService):
     async def get_openapi(self) -> Answer:
         """The document."""
         return Answer(body=OPENAPI)
+
+    async def get_docs(self) -> Answer:
+        """The human page."""
+        return Answer(body=docs_page())
+
+    async def get_schema(self, *, name: str, version: str) -> Answer:
+        """A contract's schema."""
+        try:
+            return Answer(body=resources.read_document(name, version))
+        except KeyError as error:
+            raise DraganError(ErrorCode.ROUTE_UNKNOWN, f"there is no contract {name}/{version}") from error
 
     async def _record(self, stored: Stored) -> dict[str, Any]:
         undelivered = None
