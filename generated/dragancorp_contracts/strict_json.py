@@ -45,7 +45,7 @@ def loads(text: bytes | bytearray | memoryview | str, *, max_depth: int = 64) ->
     string = _decoded(text)
     _check_depth(string, max_depth)
     try:
-        value = (_EXACT_DECODER if _LONG_NUMBER.search(string) else _DECODER).decode(string)
+        value = (_EXACT_DECODER if _has_long_number(string) else _DECODER).decode(string)
     except json.JSONDecodeError as error:
         raise JsonInvalid("syntax", error.msg, error.pos) from None
     # An escape such as \ud800 that pairs with nothing can stand only where there is a backslash in the text.
@@ -57,7 +57,7 @@ def loads(text: bytes | bytearray | memoryview | str, *, max_depth: int = 64) ->
 def _decoded(text: bytes | bytearray | memoryview | str) -> str:
     if isinstance(text, str):
         string = text
-        found = _SURROGATE.search(string)
+        found = None if string.isascii() else _SURROGATE.search(string)
         if found:
             raise JsonInvalid("lone_surrogate", "the text holds a lone surrogate", found.start())
     else:
@@ -136,6 +136,16 @@ def _constant(name: str) -> NoReturn:
 
 # Looking at every integer costs more than the rest of the checks, so only text that holds a very long one pays for it.
 _LONG_NUMBER = re.compile(f"[0-9]{{{MAX_INTEGER_DIGITS}}}")
+_DIGIT = re.compile("[0-9]")
+
+
+def _has_long_number(string: str) -> bool:
+    # So many digits in a row cover one of these places, wherever they start; only then is the whole text searched.
+    return _DIGIT.search(string[MAX_INTEGER_DIGITS - 1 :: MAX_INTEGER_DIGITS]) is not None and (
+        _LONG_NUMBER.search(string) is not None
+    )
+
+
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=_float, parse_constant=_constant)
 _EXACT_DECODER = json.JSONDecoder(
     object_pairs_hook=_object, parse_float=_float, parse_int=_integer, parse_constant=_constant

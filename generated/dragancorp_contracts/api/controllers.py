@@ -113,6 +113,20 @@ def build_handlers(service: OpsService, authenticate: Authenticate) -> list[HTTP
 
     handlers.append(_handler(operations.GET_OPENAPI)(get_openapi))
 
+    async def get_docs(request: AnyRequest) -> Response[Any]:
+        call = await receive(operations.GET_DOCS, request, authenticate)
+        answer = await service.get_docs(**call.arguments)
+        return respond(operations.GET_DOCS, answer)
+
+    handlers.append(_handler(operations.GET_DOCS)(get_docs))
+
+    async def get_schema(request: AnyRequest) -> Response[Any]:
+        call = await receive(operations.GET_SCHEMA, request, authenticate)
+        answer = await service.get_schema(**call.arguments)
+        return respond(operations.GET_SCHEMA, answer)
+
+    handlers.append(_handler(operations.GET_SCHEMA)(get_schema))
+
     async def stream_mission_events(request: AnyRequest) -> Response[Any]:
         call = await receive(operations.STREAM_MISSION_EVENTS, request, authenticate)
         raise AssertionError(f"{call} reached an operation that is not served")

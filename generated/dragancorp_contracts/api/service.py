@@ -174,3 +174,29 @@ class OpsService(ABC):
 
         `GET /openapi.json`; answers 200.
         """
+
+    @abstractmethod
+    async def get_docs(
+        self,
+    ) -> Answer:
+        """The human page of this API.
+
+        The operations and documents of this server as one HTML page that needs nothing else, so it can be read
+        offline.
+
+        `GET /docs`; answers 200.
+        """
+
+    @abstractmethod
+    async def get_schema(
+        self,
+        *,
+        name: str,
+        version: str,
+    ) -> Answer:
+        """The JSON Schema of a contract.
+
+        The schema as this server holds it. Its `$id` is its address; references in it are relative to that.
+
+        `GET /schemas/{name}/{version}`; answers 200.
+        """

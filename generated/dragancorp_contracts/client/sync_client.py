@@ -187,3 +187,31 @@ class SyncClient(SyncTransport):
         arguments: dict[str, Any] = {}
         reply = self.call(operations.GET_OPENAPI, arguments)
         return as_object(reply.document)
+
+    def get_docs(
+        self,
+    ) -> str:
+        """The human page of this API.
+
+        The operations and documents of this server as one HTML page that needs nothing else, so it can be read
+        offline.
+        """
+        arguments: dict[str, Any] = {}
+        reply = self.call(operations.GET_DOCS, arguments)
+        return str(reply.document)
+
+    def get_schema(
+        self,
+        name: str,
+        version: str,
+    ) -> dict[str, Any]:
+        """The JSON Schema of a contract.
+
+        The schema as this server holds it. Its `$id` is its address; references in it are relative to that.
+        """
+        arguments: dict[str, Any] = {
+            "name": name,
+            "version": version,
+        }
+        reply = self.call(operations.GET_SCHEMA, arguments)
+        return as_object(reply.document)

@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from pydantic import MISSING, BaseModel, ConfigDict, Field, StrictStr
+from pydantic import MISSING, BaseModel, ConfigDict, StrictStr
 
 from ..judge import ContractRoot
 from . import base_profile_v1
-
-
-class Mode(StrEnum):
-    """
-    Whether it stands before, after or instead of the agent's own prompt.
-    """
-
-    prepend = "prepend"
-    append = "append"
-    replace_ = "replace"
 
 
 class Agents(BaseModel):
@@ -30,11 +20,11 @@ class Agents(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    enable: Annotated[list[base_profile_v1.CapabilityName] | MISSING, Field(max_length=500)] = MISSING
+    enable: list[StrictStr] | MISSING = MISSING
     """
     Agents to switch on.
     """
-    disable: Annotated[list[base_profile_v1.CapabilityName] | MISSING, Field(max_length=500)] = MISSING
+    disable: list[StrictStr] | MISSING = MISSING
     """
     Agents to switch off; rule OVR-1: none that is switched on.
     """
@@ -49,14 +39,24 @@ class Skills(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    enable: Annotated[list[base_profile_v1.CapabilityName] | MISSING, Field(max_length=500)] = MISSING
+    enable: list[StrictStr] | MISSING = MISSING
     """
     Skills to switch on.
     """
-    disable: Annotated[list[base_profile_v1.CapabilityName] | MISSING, Field(max_length=500)] = MISSING
+    disable: list[StrictStr] | MISSING = MISSING
     """
     Skills to switch off; rule OVR-1: none that is switched on.
     """
+
+
+class Mode(StrEnum):
+    """
+    Whether it stands before, after or instead of the agent's own prompt.
+    """
+
+    prepend = "prepend"
+    append = "append"
+    replace_ = "replace"
 
 
 class PromptOverlay(BaseModel):
@@ -68,7 +68,7 @@ class PromptOverlay(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    agent: Annotated[StrictStr, Field(max_length=64, pattern="^[a-z][a-z0-9]*([._-][a-z0-9]+)*$")]
+    agent: StrictStr
     """
     The agent; rule OVR-2: once in the overlay.
     """
@@ -76,7 +76,7 @@ class PromptOverlay(BaseModel):
     """
     Whether it stands before, after or instead of the agent's own prompt.
     """
-    prompt: Annotated[StrictStr, Field(max_length=100000, min_length=1)]
+    prompt: StrictStr
     """
     The text.
     """
@@ -92,11 +92,11 @@ class AgentSkillOverlay(ContractRoot):
         extra="forbid",
         frozen=True,
     )
-    overlay_id: Annotated[StrictStr, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")]
+    overlay_id: StrictStr
     """
     The overlay's name.
     """
-    description: Annotated[StrictStr | MISSING, Field(max_length=2000)] = MISSING
+    description: StrictStr | MISSING = MISSING
     """
     What it is for.
     """
@@ -112,7 +112,7 @@ class AgentSkillOverlay(ContractRoot):
     """
     Skills to switch; all others stay as the base has them.
     """
-    prompt_overlays: Annotated[list[PromptOverlay] | MISSING, Field(max_length=500)] = MISSING
+    prompt_overlays: list[PromptOverlay] | MISSING = MISSING
     """
     What is said to agents beside their own prompts.
     """

@@ -3,17 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from pydantic import (
-    MISSING,
-    BaseModel,
-    ConfigDict,
-    Field,
-    RootModel,
-    StrictBool,
-    StrictStr,
-)
+from pydantic import MISSING, BaseModel, ConfigDict, StrictBool, StrictStr
 
 from ..judge import ContractRoot
 
@@ -28,16 +20,6 @@ class Kind(StrEnum):
     report = "report"
 
 
-class RunItem(RootModel[StrictStr]):
-    model_config = ConfigDict(
-        frozen=True,
-    )
-    root: Annotated[StrictStr, Field(max_length=10000, pattern="^[^\\u0000]*$")]
-    """
-    One word of the command.
-    """
-
-
 class Step(BaseModel):
     """
     One command.
@@ -47,7 +29,7 @@ class Step(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    name: Annotated[StrictStr | MISSING, Field(max_length=100, min_length=1)] = MISSING
+    name: StrictStr | MISSING = MISSING
     """
     What the step is called in progress lines and results.
     """
@@ -55,15 +37,15 @@ class Step(BaseModel):
     """
     What the step is for; a `test` step's outcome is reported as the test result.
     """
-    run: Annotated[list[RunItem], Field(max_length=200, min_length=1)]
+    run: list[StrictStr]
     """
     The program and its arguments. Must match an entry of the lane's allow list.
     """
-    stdin: Annotated[StrictStr | MISSING, Field(max_length=1000000)] = MISSING
+    stdin: StrictStr | MISSING = MISSING
     """
     Text given to the command on its standard input, e.g. a patch for `git apply -`.
     """
-    timeout_seconds: Annotated[int | float | MISSING, Field(ge=0.1, le=86400.0)] = MISSING
+    timeout_seconds: int | float | MISSING = MISSING
     """
     When to stop it; the mission's own limits hold beside it.
     """
@@ -83,7 +65,7 @@ class AutomationMission(ContractRoot):
         extra="forbid",
         frozen=True,
     )
-    steps: Annotated[list[Step], Field(max_length=100, min_length=1)]
+    steps: list[Step]
     """
     The commands, in order; the first that fails ends the mission as failed, unless it says otherwise.
     """

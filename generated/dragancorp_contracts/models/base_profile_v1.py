@@ -3,29 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from pydantic import (
-    MISSING,
-    BaseModel,
-    ConfigDict,
-    Field,
-    RootModel,
-    StrictBool,
-    StrictStr,
-)
+from pydantic import MISSING, BaseModel, ConfigDict, StrictBool, StrictStr
 
 from ..judge import ContractRoot
-
-
-class CapabilityName(RootModel[StrictStr]):
-    model_config = ConfigDict(
-        frozen=True,
-    )
-    root: Annotated[StrictStr, Field(max_length=64, pattern="^[a-z][a-z0-9]*([._-][a-z0-9]+)*$")]
-    """
-    The name of an agent or a skill: lower-case words joined by `.`, `_` or `-`, e.g. `code-writer`.
-    """
 
 
 class Capabilities(BaseModel):
@@ -37,13 +19,32 @@ class Capabilities(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    agents: Annotated[list[CapabilityName] | MISSING, Field(max_length=500)] = MISSING
+    agents: list[StrictStr] | MISSING = MISSING
     """
     Names of agents.
     """
-    skills: Annotated[list[CapabilityName] | MISSING, Field(max_length=500)] = MISSING
+    skills: list[StrictStr] | MISSING = MISSING
     """
     Names of skills.
+    """
+
+
+class ProfileReference(BaseModel):
+    """
+    A base profile, in the one version that is meant.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+    )
+    profile_id: StrictStr
+    """
+    The profile's name.
+    """
+    version: StrictStr
+    """
+    Its version.
     """
 
 
@@ -56,35 +57,35 @@ class Limits(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    max_parallel_missions: Annotated[int | MISSING, Field(ge=1, le=1000)] = MISSING
+    max_parallel_missions: int | MISSING = MISSING
     """
     Missions that run at once.
     """
-    max_queued_missions: Annotated[int | MISSING, Field(ge=0, le=1000000)] = MISSING
+    max_queued_missions: int | MISSING = MISSING
     """
     Missions that wait.
     """
-    max_missions_per_hour: Annotated[int | MISSING, Field(ge=1, le=1000000)] = MISSING
+    max_missions_per_hour: int | MISSING = MISSING
     """
     Missions claimed within any sixty minutes.
     """
-    max_child_depth: Annotated[int | MISSING, Field(ge=1, le=16)] = MISSING
+    max_child_depth: int | MISSING = MISSING
     """
     How deep missions may nest, the first included.
     """
-    max_runtime_minutes: Annotated[int | float | MISSING, Field(gt=0.0, le=43200.0)] = MISSING
+    max_runtime_minutes: int | float | MISSING = MISSING
     """
     Running time of one mission, in minutes.
     """
-    max_llm_calls: Annotated[int | MISSING, Field(ge=0, le=1000000)] = MISSING
+    max_llm_calls: int | MISSING = MISSING
     """
     Calls of a language model in one mission; 0: none.
     """
-    max_cost_usd: Annotated[int | float | MISSING, Field(ge=0.0, le=1000000.0)] = MISSING
+    max_cost_usd: int | float | MISSING = MISSING
     """
     Cost of one mission in US dollars; 0: nothing.
     """
-    max_cost_usd_per_day: Annotated[int | float | MISSING, Field(ge=0.0, le=1000000.0)] = MISSING
+    max_cost_usd_per_day: int | float | MISSING = MISSING
     """
     Cost of all missions of a day (UTC) in US dollars.
     """
@@ -118,7 +119,7 @@ class Observability(BaseModel):
     """
     Whether metrics are served.
     """
-    trace_percent: Annotated[int | MISSING, Field(ge=0, le=100)] = MISSING
+    trace_percent: int | MISSING = MISSING
     """
     Traces that are kept, in percent.
     """
@@ -126,7 +127,7 @@ class Observability(BaseModel):
     """
     Whether prompts and answers may stand in logs.
     """
-    retention_days: Annotated[int | MISSING, Field(ge=1, le=3650)] = MISSING
+    retention_days: int | MISSING = MISSING
     """
     How long ledger and logs are kept, in days.
     """
@@ -141,11 +142,11 @@ class Agent(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    name: Annotated[StrictStr, Field(max_length=64, pattern="^[a-z][a-z0-9]*([._-][a-z0-9]+)*$")]
+    name: StrictStr
     """
     Its name; rule BAS-1: once among the agents.
     """
-    description: Annotated[StrictStr, Field(max_length=2000, min_length=1)]
+    description: StrictStr
     """
     What it is good at.
     """
@@ -164,11 +165,11 @@ class Skill(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    name: Annotated[StrictStr, Field(max_length=64, pattern="^[a-z][a-z0-9]*([._-][a-z0-9]+)*$")]
+    name: StrictStr
     """
     Its name; rule BAS-1: once among the skills.
     """
-    description: Annotated[StrictStr, Field(max_length=2000, min_length=1)]
+    description: StrictStr
     """
     What it is good at.
     """
@@ -187,11 +188,11 @@ class Catalogue(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    agents: Annotated[list[Agent], Field(max_length=500)]
+    agents: list[Agent]
     """
     The agents.
     """
-    skills: Annotated[list[Skill], Field(max_length=500)]
+    skills: list[Skill]
     """
     The skills.
     """
@@ -206,11 +207,11 @@ class Policy(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    policy_id: Annotated[StrictStr, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")]
+    policy_id: StrictStr
     """
     Its name; rule BAS-3: once in the profile.
     """
-    description: Annotated[StrictStr, Field(max_length=2000, min_length=1)]
+    description: StrictStr
     """
     Why it must hold.
     """
@@ -241,11 +242,11 @@ class Defaults(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    agents: Annotated[list[CapabilityName], Field(max_length=500)]
+    agents: list[StrictStr]
     """
     Agents that are on; rule BAS-5: as the policies want it.
     """
-    skills: Annotated[list[CapabilityName], Field(max_length=500)]
+    skills: list[StrictStr]
     """
     Skills that are on; rule BAS-5: as the policies want it.
     """
@@ -269,18 +270,15 @@ class BaseProfile(ContractRoot):
         extra="forbid",
         frozen=True,
     )
-    profile_id: Annotated[StrictStr, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")]
+    profile_id: StrictStr
     """
     The profile's name.
     """
-    version: Annotated[
-        StrictStr,
-        Field(pattern="^(0|[1-9][0-9]{0,5})\\.(0|[1-9][0-9]{0,5})\\.(0|[1-9][0-9]{0,5})$"),
-    ]
+    version: StrictStr
     """
     Its version; an overlay names the one it was written for.
     """
-    description: Annotated[StrictStr | MISSING, Field(max_length=2000)] = MISSING
+    description: StrictStr | MISSING = MISSING
     """
     What it is for.
     """
@@ -288,33 +286,11 @@ class BaseProfile(ContractRoot):
     """
     Everything there is to switch on.
     """
-    policies: Annotated[list[Policy], Field(max_length=100)]
+    policies: list[Policy]
     """
     What holds whatever an overlay says.
     """
     defaults: Defaults
     """
     What holds where an overlay says nothing.
-    """
-
-
-class ProfileReference(BaseModel):
-    """
-    A base profile, in the one version that is meant.
-    """
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-    )
-    profile_id: Annotated[StrictStr, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")]
-    """
-    The profile's name.
-    """
-    version: Annotated[
-        StrictStr,
-        Field(pattern="^(0|[1-9][0-9]{0,5})\\.(0|[1-9][0-9]{0,5})\\.(0|[1-9][0-9]{0,5})$"),
-    ]
-    """
-    Its version.
     """

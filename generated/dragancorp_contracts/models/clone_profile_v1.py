@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from pydantic import MISSING, BaseModel, ConfigDict, Field, StrictStr
-from typing_extensions import TypeAliasType
+from pydantic import MISSING, BaseModel, ConfigDict, StrictStr
 
 from ..judge import ContractRoot
-from . import base_profile_v1, common_v1
+from . import base_profile_v1
 
 
 class Template(BaseModel):
@@ -20,26 +19,14 @@ class Template(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    name: Annotated[StrictStr, Field(max_length=64, pattern="^[a-z][a-z0-9]*([._-][a-z0-9]+)*$")]
+    name: StrictStr
     """
     The template's name.
     """
-    version: Annotated[
-        StrictStr,
-        Field(pattern="^(0|[1-9][0-9]{0,5})\\.(0|[1-9][0-9]{0,5})\\.(0|[1-9][0-9]{0,5})$"),
-    ]
+    version: StrictStr
     """
     Its version.
     """
-
-
-ContractsAdditionalProperty = TypeAliasType(
-    "ContractsAdditionalProperty",
-    Annotated[StrictStr, Field(pattern="^v[1-9][0-9]{0,3}$")],
-)
-"""
-A version.
-"""
 
 
 class AutonomyWindow(BaseModel):
@@ -51,21 +38,11 @@ class AutonomyWindow(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    start_at: Annotated[
-        StrictStr,
-        Field(
-            pattern="^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
-        ),
-    ]
+    start_at: StrictStr
     """
     Not before this moment.
     """
-    end_at: Annotated[
-        StrictStr,
-        Field(
-            pattern="^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
-        ),
-    ]
+    end_at: StrictStr
     """
     Not after this moment; rule CLN-3: later than start_at.
     """
@@ -80,22 +57,19 @@ class ReportsTo(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    instance_id: Annotated[StrictStr, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+    instance_id: StrictStr
     """
     Its identity; rule CLN-2: another than the clone's.
     """
-    url: Annotated[StrictStr, Field(pattern="^https?://[!-~]{1,2000}$")]
+    url: StrictStr
     """
     Where it is reached.
     """
-    auth_ref: Annotated[
-        StrictStr,
-        Field(pattern="^(env://[A-Z][A-Z0-9_]{0,127}|file:///[^\\u0000-\\u001f]{1,1000})$"),
-    ]
+    auth_ref: StrictStr
     """
     The bearer token to show it.
     """
-    signing_refs: Annotated[list[common_v1.SecretReference], Field(max_length=2, min_length=1)]
+    signing_refs: list[StrictStr]
     """
     The keys that sign callbacks: the one in use, and the one before it while keys change.
     """
@@ -111,31 +85,23 @@ class CloneProfile(ContractRoot):
         extra="forbid",
         frozen=True,
     )
-    clone_id: Annotated[
-        StrictStr,
-        Field(pattern="^factory(_[a-z0-9]{1,40}){1,6}_[12][0-9]{3}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])$"),
-    ]
+    clone_id: StrictStr
     """
     `factory_`, the mission in lower-case words, and the day it was made; rule CLN-1: a day of the calendar.
     """
-    instance_id: Annotated[StrictStr, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+    instance_id: StrictStr
     """
     The identity of the clone's control plane.
     """
-    description: Annotated[StrictStr | MISSING, Field(max_length=2000)] = MISSING
+    description: StrictStr | MISSING = MISSING
     """
     What it is for.
     """
-    owner: Annotated[StrictStr, Field(max_length=200, min_length=1)]
+    owner: StrictStr
     """
     Who answers for it.
     """
-    created_at: Annotated[
-        StrictStr,
-        Field(
-            pattern="^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
-        ),
-    ]
+    created_at: StrictStr
     """
     When it was made.
     """
@@ -143,7 +109,7 @@ class CloneProfile(ContractRoot):
     """
     What it was made from.
     """
-    contracts: dict[str, ContractsAdditionalProperty]
+    contracts: dict[str, StrictStr]
     """
     The versions of contracts it reads and writes, by name.
     """
@@ -151,11 +117,11 @@ class CloneProfile(ContractRoot):
     """
     The base profile it runs.
     """
-    overlay_id: Annotated[StrictStr, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")]
+    overlay_id: StrictStr
     """
     The overlay over it.
     """
-    lanes: Annotated[list[common_v1.VpId], Field(max_length=64, min_length=1)]
+    lanes: list[StrictStr]
     """
     The lanes it runs.
     """
@@ -167,7 +133,7 @@ class CloneProfile(ContractRoot):
     """
     The control plane that gives it missions and hears of them.
     """
-    secrets: dict[str, common_v1.SecretReference] | MISSING = MISSING
+    secrets: dict[str, StrictStr] | MISSING = MISSING
     """
     Where its other secrets are found, by the name of the setting that needs them.
     """

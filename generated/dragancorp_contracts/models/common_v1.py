@@ -3,63 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from pydantic import MISSING, BaseModel, ConfigDict, Field, RootModel, StrictStr
+from pydantic import MISSING, BaseModel, ConfigDict, StrictStr
 
 from ..judge import ContractRoot
-
-
-class VpId(RootModel[StrictStr]):
-    model_config = ConfigDict(
-        frozen=True,
-    )
-    root: Annotated[
-        StrictStr,
-        Field(max_length=128, pattern="^vp(\\.[a-z0-9][a-z0-9_-]{0,39}){1,5}$"),
-    ]
-    """
-    The stable identity of a lane: `vp.` and dotted lower-case words.
-    """
-
-
-class SecretReference(RootModel[StrictStr]):
-    model_config = ConfigDict(
-        frozen=True,
-    )
-    root: Annotated[
-        StrictStr,
-        Field(pattern="^(env://[A-Z][A-Z0-9_]{0,127}|file:///[^\\u0000-\\u001f]{1,1000})$"),
-    ]
-    """
-    Where a secret is found, never the secret: `env://NAME` or `file:///absolute/path`.
-    """
-
-
-class RelativePath(RootModel[StrictStr]):
-    model_config = ConfigDict(
-        frozen=True,
-    )
-    root: Annotated[
-        StrictStr,
-        Field(
-            max_length=1000,
-            pattern="^([^/\\\\\\u0000-\\u001f.][^/\\\\\\u0000-\\u001f]{0,200}|\\.[^/\\\\\\u0000-\\u001f.][^/\\\\\\u0000-\\u001f]{0,200})(/([^/\\\\\\u0000-\\u001f.][^/\\\\\\u0000-\\u001f]{0,200}|\\.[^/\\\\\\u0000-\\u001f.][^/\\\\\\u0000-\\u001f]{0,200})){0,20}$",
-        ),
-    ]
-    """
-    A path below a folder: no leading `/`, no `..` part, no backslash, no control characters.
-    """
-
-
-class ToolPattern(RootModel[StrictStr]):
-    model_config = ConfigDict(
-        frozen=True,
-    )
-    root: Annotated[StrictStr, Field(max_length=200, min_length=1)]
-    """
-    A tool's name or a shell-style pattern over names; `*` alone means every tool, and in `approval_required` also the start itself.
-    """
 
 
 class Usage(BaseModel):
@@ -71,23 +19,23 @@ class Usage(BaseModel):
         extra="allow",
         frozen=True,
     )
-    llm_calls: Annotated[int | MISSING, Field(ge=0, le=9007199254740991)] = MISSING
+    llm_calls: int | MISSING = MISSING
     """
     Calls of a language model.
     """
-    input_tokens: Annotated[int | MISSING, Field(ge=0, le=9007199254740991)] = MISSING
+    input_tokens: int | MISSING = MISSING
     """
     Tokens sent.
     """
-    output_tokens: Annotated[int | MISSING, Field(ge=0, le=9007199254740991)] = MISSING
+    output_tokens: int | MISSING = MISSING
     """
     Tokens received.
     """
-    cost_microusd: Annotated[int | MISSING, Field(ge=0, le=9007199254740991)] = MISSING
+    cost_microusd: int | MISSING = MISSING
     """
     Cost in millionths of a US dollar; integer so that sums are exact.
     """
-    runtime_seconds: Annotated[int | float | MISSING, Field(ge=0.0)] = MISSING
+    runtime_seconds: int | float | MISSING = MISSING
     """
     Time spent running, in seconds, over all attempts.
     """
@@ -112,29 +60,23 @@ class ArtifactReference(BaseModel):
         extra="allow",
         frozen=True,
     )
-    name: Annotated[
-        StrictStr,
-        Field(
-            max_length=1000,
-            pattern="^([^/\\\\\\u0000-\\u001f.][^/\\\\\\u0000-\\u001f]{0,200}|\\.[^/\\\\\\u0000-\\u001f.][^/\\\\\\u0000-\\u001f]{0,200})(/([^/\\\\\\u0000-\\u001f.][^/\\\\\\u0000-\\u001f]{0,200}|\\.[^/\\\\\\u0000-\\u001f.][^/\\\\\\u0000-\\u001f]{0,200})){0,20}$",
-        ),
-    ]
+    name: StrictStr
     """
     Its path below the mission's artifact folder.
     """
-    sha256: Annotated[StrictStr, Field(pattern="^[0-9a-f]{64}$")]
+    sha256: StrictStr
     """
     The digest of its bytes.
     """
-    size_bytes: Annotated[int, Field(ge=0, le=9007199254740991)]
+    size_bytes: int
     """
     Its size in bytes.
     """
-    media_type: Annotated[StrictStr | MISSING, Field(max_length=200, min_length=1)] = MISSING
+    media_type: StrictStr | MISSING = MISSING
     """
     Its media type, e.g. `text/plain`.
     """
-    description: Annotated[StrictStr | MISSING, Field(max_length=500)] = MISSING
+    description: StrictStr | MISSING = MISSING
     """
     What it is, in a sentence.
     """
@@ -154,87 +96,63 @@ class Common(ContractRoot):
         extra="forbid",
         frozen=True,
     )
-    id: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
+    id: StrictStr | MISSING = MISSING
     """
     An identifier: letters, digits, `_` and `-`, 1 to 128 characters, starting with a letter or digit; safe as a file name and in a URL path.
     """
-    vp_id: Annotated[
-        StrictStr | MISSING,
-        Field(max_length=128, pattern="^vp(\\.[a-z0-9][a-z0-9_-]{0,39}){1,5}$"),
-    ] = MISSING
+    vp_id: StrictStr | MISSING = MISSING
     """
     The stable identity of a lane: `vp.` and dotted lower-case words.
     """
-    mission_id: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
+    mission_id: StrictStr | MISSING = MISSING
     """
     The identity of a mission, unique in a control plane.
     """
-    vp_session_id: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
+    vp_session_id: StrictStr | MISSING = MISSING
     """
     The identity of a lane's session, kept across restarts.
     """
-    vp_runtime_id: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
+    vp_runtime_id: StrictStr | MISSING = MISSING
     """
     The identity of the process that holds the lane's lease; new with every process.
     """
-    instance_id: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")] = MISSING
+    instance_id: StrictStr | MISSING = MISSING
     """
     The identity of a control plane, gateway or factory.
     """
-    timestamp: Annotated[
-        StrictStr | MISSING,
-        Field(
-            pattern="^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
-        ),
-    ] = MISSING
+    timestamp: StrictStr | MISSING = MISSING
     """
     A point in time, RFC 3339, with an offset; stored and answered in UTC.
     """
-    secret_reference: Annotated[
-        StrictStr | MISSING,
-        Field(pattern="^(env://[A-Z][A-Z0-9_]{0,127}|file:///[^\\u0000-\\u001f]{1,1000})$"),
-    ] = MISSING
+    secret_reference: StrictStr | MISSING = MISSING
     """
     Where a secret is found, never the secret: `env://NAME` or `file:///absolute/path`.
     """
-    https_url: Annotated[StrictStr | MISSING, Field(pattern="^https?://[!-~]{1,2000}$")] = MISSING
+    https_url: StrictStr | MISSING = MISSING
     """
     An absolute `http` or `https` address.
     """
-    extension_uri: Annotated[StrictStr | MISSING, Field(pattern="^https?://[!-~]{1,500}$")] = MISSING
+    extension_uri: StrictStr | MISSING = MISSING
     """
     The absolute address that names an extension.
     """
-    trace_id: Annotated[
-        StrictStr | MISSING,
-        Field(
-            max_length=32,
-            min_length=32,
-            pattern="^([0-9a-f]{31}[1-9a-f]|[0-9a-f]{0,30}[1-9a-f][0-9a-f]{0,30}0)$",
-        ),
-    ] = MISSING
+    trace_id: StrictStr | MISSING = MISSING
     """
     A W3C trace id: 32 lower-case hex digits, not all zero.
     """
-    sha256: Annotated[StrictStr | MISSING, Field(pattern="^[0-9a-f]{64}$")] = MISSING
+    sha256: StrictStr | MISSING = MISSING
     """
     A SHA-256 digest, 64 lower-case hex digits.
     """
-    relative_path: Annotated[
-        StrictStr | MISSING,
-        Field(
-            max_length=1000,
-            pattern="^([^/\\\\\\u0000-\\u001f.][^/\\\\\\u0000-\\u001f]{0,200}|\\.[^/\\\\\\u0000-\\u001f.][^/\\\\\\u0000-\\u001f]{0,200})(/([^/\\\\\\u0000-\\u001f.][^/\\\\\\u0000-\\u001f]{0,200}|\\.[^/\\\\\\u0000-\\u001f.][^/\\\\\\u0000-\\u001f]{0,200})){0,20}$",
-        ),
-    ] = MISSING
+    relative_path: StrictStr | MISSING = MISSING
     """
     A path below a folder: no leading `/`, no `..` part, no backslash, no control characters.
     """
-    tool_pattern: Annotated[StrictStr | MISSING, Field(max_length=200, min_length=1)] = MISSING
+    tool_pattern: StrictStr | MISSING = MISSING
     """
     A tool's name or a shell-style pattern over names; `*` alone means every tool, and in `approval_required` also the start itself.
     """
-    reason_code: Annotated[StrictStr | MISSING, Field(pattern="^[a-z][a-z0-9_]{0,63}$")] = MISSING
+    reason_code: StrictStr | MISSING = MISSING
     """
     Why something ended, waits or was refused; the list is in `lifecycle`.
     """

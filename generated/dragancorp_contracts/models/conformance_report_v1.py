@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from pydantic import MISSING, BaseModel, ConfigDict, Field, StrictBool, StrictStr
-from typing_extensions import TypeAliasType
+from pydantic import MISSING, BaseModel, ConfigDict, StrictBool, StrictStr
 
 from ..judge import ContractRoot
 
@@ -20,11 +19,11 @@ class Suite(BaseModel):
         extra="allow",
         frozen=True,
     )
-    version: Annotated[StrictStr, Field(max_length=100, min_length=1)]
+    version: StrictStr
     """
     Its version.
     """
-    seed: Annotated[int, Field(ge=0, le=9007199254740991)]
+    seed: int
     """
     The seed of what was drawn by chance.
     """
@@ -49,15 +48,15 @@ class Implementation(BaseModel):
         extra="allow",
         frozen=True,
     )
-    url: Annotated[StrictStr, Field(pattern="^https?://[!-~]{1,2000}$")]
+    url: StrictStr
     """
     Where it answered.
     """
-    name: Annotated[StrictStr | MISSING, Field(max_length=200)] = MISSING
+    name: StrictStr | MISSING = MISSING
     """
     What it calls itself.
     """
-    version: Annotated[StrictStr | MISSING, Field(max_length=100)] = MISSING
+    version: StrictStr | MISSING = MISSING
     """
     The version it names.
     """
@@ -65,15 +64,6 @@ class Implementation(BaseModel):
     """
     The level it claims.
     """
-
-
-ContractsAdditionalProperty = TypeAliasType(
-    "ContractsAdditionalProperty",
-    Annotated[StrictStr, Field(pattern="^v[1-9][0-9]{0,3}$")],
-)
-"""
-A version.
-"""
 
 
 class Level1(StrEnum):
@@ -115,11 +105,11 @@ class ExcludedCheck(BaseModel):
         extra="allow",
         frozen=True,
     )
-    check: Annotated[StrictStr, Field(max_length=200, min_length=1)]
+    check: StrictStr
     """
     Its name.
     """
-    reason: Annotated[StrictStr, Field(max_length=2000, min_length=1)]
+    reason: StrictStr
     """
     Why.
     """
@@ -134,28 +124,22 @@ class Totals(BaseModel):
         extra="allow",
         frozen=True,
     )
-    passed: Annotated[int, Field(ge=0, le=9007199254740991)]
+    passed: int
     """
     How many are passed.
     """
-    failed: Annotated[int, Field(ge=0, le=9007199254740991)]
+    failed: int
     """
     How many are failed.
     """
-    not_implemented: Annotated[int, Field(ge=0, le=9007199254740991)]
+    not_implemented: int
     """
     How many are not implemented.
     """
-    not_covered: Annotated[int, Field(ge=0, le=9007199254740991)]
+    not_covered: int
     """
     How many are not covered.
     """
-
-
-HeadersAdditionalProperty = TypeAliasType("HeadersAdditionalProperty", Annotated[StrictStr, Field(max_length=8000)])
-"""
-A value.
-"""
 
 
 class ExchangeRequest(BaseModel):
@@ -167,19 +151,19 @@ class ExchangeRequest(BaseModel):
         extra="allow",
         frozen=True,
     )
-    method: Annotated[StrictStr, Field(pattern="^[A-Z]{1,20}$")]
+    method: StrictStr
     """
     The method.
     """
-    url: Annotated[StrictStr, Field(max_length=8000, min_length=1)]
+    url: StrictStr
     """
     The address.
     """
-    headers: dict[str, HeadersAdditionalProperty] | MISSING = MISSING
+    headers: dict[str, StrictStr] | MISSING = MISSING
     """
     The headers, without what lets anybody in.
     """
-    body: Annotated[StrictStr | MISSING, Field(max_length=65536)] = MISSING
+    body: StrictStr | MISSING = MISSING
     """
     The body, cut where it is long.
     """
@@ -194,15 +178,15 @@ class ExchangeAnswer(BaseModel):
         extra="allow",
         frozen=True,
     )
-    status: Annotated[int, Field(ge=100, le=599)]
+    status: int
     """
     The status.
     """
-    headers: dict[str, HeadersAdditionalProperty] | MISSING = MISSING
+    headers: dict[str, StrictStr] | MISSING = MISSING
     """
     The headers.
     """
-    body: Annotated[StrictStr | MISSING, Field(max_length=65536)] = MISSING
+    body: StrictStr | MISSING = MISSING
     """
     The body, cut where it is long. Untrusted.
     """
@@ -225,11 +209,11 @@ class Failure(BaseModel):
     """
     What came back; left out when nothing did.
     """
-    why: Annotated[StrictStr, Field(max_length=4000, min_length=1)]
+    why: StrictStr
     """
     Why that is wrong.
     """
-    repeat: Annotated[StrictStr, Field(max_length=8000, min_length=1)]
+    repeat: StrictStr
     """
     The command that shows it again.
     """
@@ -244,11 +228,11 @@ class Result(BaseModel):
         extra="allow",
         frozen=True,
     )
-    requirement_id: Annotated[StrictStr, Field(pattern="^[A-Z][A-Z0-9]{1,15}-[0-9]{1,4}$")]
+    requirement_id: StrictStr
     """
     Its id.
     """
-    sentence: Annotated[StrictStr, Field(max_length=2000, min_length=1)]
+    sentence: StrictStr
     """
     What must hold.
     """
@@ -256,7 +240,7 @@ class Result(BaseModel):
     """
     How much it must hold.
     """
-    section: Annotated[StrictStr, Field(max_length=500, min_length=1)]
+    section: StrictStr
     """
     Where the contracts say so.
     """
@@ -268,19 +252,19 @@ class Result(BaseModel):
     """
     Whether the implementation declared it as a gap; one that passes after all has failed.
     """
-    reason: Annotated[StrictStr | MISSING, Field(max_length=4000, min_length=1)] = MISSING
+    reason: StrictStr | MISSING = MISSING
     """
     Why it is not implemented, as declared, or not covered.
     """
-    cases: Annotated[int | MISSING, Field(ge=0, le=9007199254740991)] = MISSING
+    cases: int | MISSING = MISSING
     """
     How many cases were run.
     """
-    duration_seconds: Annotated[int | float | MISSING, Field(ge=0.0)] = MISSING
+    duration_seconds: int | float | MISSING = MISSING
     """
     How long it took, in seconds.
     """
-    failures: Annotated[list[Failure] | MISSING, Field(max_length=100, min_length=1)] = MISSING
+    failures: list[Failure] | MISSING = MISSING
     """
     What went wrong, the first ones.
     """
@@ -304,7 +288,7 @@ class ConformanceReport(ContractRoot):
     """
     What was examined.
     """
-    contracts: dict[str, ContractsAdditionalProperty]
+    contracts: dict[str, StrictStr]
     """
     The versions of contracts it was held to, by name.
     """
@@ -312,29 +296,19 @@ class ConformanceReport(ContractRoot):
     """
     Which requirements were asked for; a level holds those below it.
     """
-    started_at: Annotated[
-        StrictStr,
-        Field(
-            pattern="^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
-        ),
-    ]
+    started_at: StrictStr
     """
     When it began.
     """
-    finished_at: Annotated[
-        StrictStr,
-        Field(
-            pattern="^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
-        ),
-    ]
+    finished_at: StrictStr
     """
     When it ended; rule REP-3: not before it began.
     """
-    results: Annotated[list[Result], Field(max_length=10000)]
+    results: list[Result]
     """
     Every requirement of the level; rule REP-1: each once.
     """
-    excluded_checks: Annotated[list[ExcludedCheck], Field(max_length=200)]
+    excluded_checks: list[ExcludedCheck]
     """
     Checks of the tools behind the suite that were left out.
     """

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from pydantic import MISSING, ConfigDict, Field, StrictStr
+from pydantic import MISSING, ConfigDict, StrictStr
 
 from ..judge import ContractRoot
 from . import base_profile_v1
@@ -20,11 +20,11 @@ class ControlPlaneCaps(ContractRoot):
         extra="forbid",
         frozen=True,
     )
-    caps_id: Annotated[StrictStr, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")]
+    caps_id: StrictStr
     """
     The name of this set of caps.
     """
-    description: Annotated[StrictStr | MISSING, Field(max_length=2000)] = MISSING
+    description: StrictStr | MISSING = MISSING
     """
     Why they are what they are.
     """
@@ -36,23 +36,23 @@ class ControlPlaneCaps(ContractRoot):
     """
     Agents and skills that are never on here.
     """
-    max_agents: Annotated[int | MISSING, Field(ge=1, le=500)] = MISSING
+    max_agents: int | MISSING = MISSING
     """
     Agents that may be on at once.
     """
-    max_skills: Annotated[int | MISSING, Field(ge=0, le=500)] = MISSING
+    max_skills: int | MISSING = MISSING
     """
     Skills that may be on at once.
     """
-    max_prompt_characters: Annotated[int | MISSING, Field(ge=0, le=10000000)] = MISSING
+    max_prompt_characters: int | MISSING = MISSING
     """
     Characters of all prompt overlays together.
     """
-    max_retention_days: Annotated[int | MISSING, Field(ge=1, le=3650)] = MISSING
+    max_retention_days: int | MISSING = MISSING
     """
     How long ledger and logs may be kept at most, in days.
     """
-    max_trace_percent: Annotated[int | MISSING, Field(ge=0, le=100)] = MISSING
+    max_trace_percent: int | MISSING = MISSING
     """
     Traces that may be kept, in percent.
     """

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from pydantic import MISSING, BaseModel, ConfigDict, Field, StrictBool, StrictStr
+from pydantic import MISSING, BaseModel, ConfigDict, StrictBool, StrictStr
 
 from ..judge import ContractRoot
 
@@ -41,11 +41,11 @@ class Probe(BaseModel):
     """
     What kind of probe.
     """
-    target: Annotated[StrictStr, Field(max_length=2000, min_length=1)]
+    target: StrictStr
     """
     What is looked at: a setting's name, a path, an address, a lane.
     """
-    expect: Annotated[StrictStr | MISSING, Field(max_length=2000, min_length=1)] = MISSING
+    expect: StrictStr | MISSING = MISSING
     """
     What must be found; left out: that it is there and works.
     """
@@ -70,11 +70,11 @@ class Line(BaseModel):
         extra="allow",
         frozen=True,
     )
-    line_id: Annotated[StrictStr, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")]
+    line_id: StrictStr
     """
     Its name.
     """
-    title: Annotated[StrictStr, Field(max_length=300, min_length=1)]
+    title: StrictStr
     """
     What must be true.
     """
@@ -90,24 +90,19 @@ class Line(BaseModel):
     """
     What was found.
     """
-    checked_at: Annotated[
-        StrictStr | MISSING,
-        Field(
-            pattern="^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
-        ),
-    ] = MISSING
+    checked_at: StrictStr | MISSING = MISSING
     """
     When.
     """
-    duration_seconds: Annotated[int | float | MISSING, Field(ge=0.0)] = MISSING
+    duration_seconds: int | float | MISSING = MISSING
     """
     How long it took, in seconds.
     """
-    evidence: Annotated[StrictStr | MISSING, Field(max_length=8000)] = MISSING
+    evidence: StrictStr | MISSING = MISSING
     """
     What was seen, without secrets.
     """
-    fix: Annotated[StrictStr | MISSING, Field(max_length=2000)] = MISSING
+    fix: StrictStr | MISSING = MISSING
     """
     What to do about a failure.
     """
@@ -123,29 +118,19 @@ class DeploymentChecklist(ContractRoot):
         extra="allow",
         frozen=True,
     )
-    clone_id: Annotated[StrictStr, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")]
+    clone_id: StrictStr
     """
     The clone.
     """
-    generated_at: Annotated[
-        StrictStr | MISSING,
-        Field(
-            pattern="^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
-        ),
-    ] = MISSING
+    generated_at: StrictStr | MISSING = MISSING
     """
     When the list was made.
     """
-    checked_at: Annotated[
-        StrictStr | MISSING,
-        Field(
-            pattern="^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
-        ),
-    ] = MISSING
+    checked_at: StrictStr | MISSING = MISSING
     """
     When the last run over it ended.
     """
-    lines: Annotated[list[Line], Field(max_length=500, min_length=1)]
+    lines: list[Line]
     """
     The lines, in order; rule CHK-1: each id once.
     """

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
-from pydantic import MISSING, BaseModel, ConfigDict, Field, StrictBool, StrictStr
+from pydantic import MISSING, BaseModel, ConfigDict, StrictBool, StrictStr
 
 from ..judge import ContractRoot
 
@@ -71,19 +71,19 @@ class Violation(BaseModel):
         extra="allow",
         frozen=True,
     )
-    pointer: Annotated[StrictStr, Field(max_length=2000)]
+    pointer: StrictStr
     """
     The JSON pointer of the offending place; empty for the whole document.
     """
-    rule: Annotated[StrictStr, Field(max_length=500, min_length=1)]
+    rule: StrictStr
     """
     The rule's id: the place of a schema rule, or an id like `ENV-1`.
     """
-    message: Annotated[StrictStr, Field(max_length=4000, min_length=1)]
+    message: StrictStr
     """
     What is wrong, in a sentence.
     """
-    line: Annotated[int | MISSING, Field(ge=1)] = MISSING
+    line: int | MISSING = MISSING
     """
     The line in the file, for documents read from a file.
     """
@@ -98,19 +98,19 @@ class CatalogueEntry(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    code: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
+    code: StrictStr
     """
     The stable code; never renamed, never reused.
     """
-    status: Annotated[int, Field(ge=400, le=599)]
+    status: int
     """
     The HTTP status it is answered with.
     """
-    title: Annotated[StrictStr, Field(max_length=200, min_length=1)]
+    title: StrictStr
     """
     What happened, in one sentence.
     """
-    hint: Annotated[StrictStr, Field(max_length=400, min_length=1)]
+    hint: StrictStr
     """
     What to do next, in one sentence.
     """
@@ -145,15 +145,15 @@ class Problem(ContractRoot):
         extra="allow",
         frozen=True,
     )
-    type: Annotated[StrictStr, Field(max_length=300, min_length=1)]
+    type: StrictStr
     """
     An address that names the error: `https://dragancorp.dev/errors/` and the code.
     """
-    title: Annotated[StrictStr, Field(max_length=300, min_length=1)]
+    title: StrictStr
     """
     What happened, in one sentence; the catalogue's.
     """
-    status: Annotated[int, Field(ge=400, le=599)]
+    status: int
     """
     The HTTP status.
     """
@@ -161,11 +161,11 @@ class Problem(ContractRoot):
     """
     The stable code.
     """
-    detail: Annotated[StrictStr, Field(max_length=8000)]
+    detail: StrictStr
     """
     What happened this time.
     """
-    hint: Annotated[StrictStr, Field(max_length=1000, min_length=1)]
+    hint: StrictStr
     """
     What to do next.
     """
@@ -173,11 +173,11 @@ class Problem(ContractRoot):
     """
     Whether the same request may succeed later, unchanged.
     """
-    instance: Annotated[StrictStr | MISSING, Field(max_length=4000)] = MISSING
+    instance: StrictStr | MISSING = MISSING
     """
     The request's path.
     """
-    violations: Annotated[list[Violation] | MISSING, Field(max_length=1000)] = MISSING
+    violations: list[Violation] | MISSING = MISSING
     """
     Every broken rule, for `document_invalid` and its kin.
     """
@@ -185,14 +185,7 @@ class Problem(ContractRoot):
     """
     Values a program may want: the present state, the limit, the missing scope.
     """
-    trace_id: Annotated[
-        StrictStr | MISSING,
-        Field(
-            max_length=32,
-            min_length=32,
-            pattern="^([0-9a-f]{31}[1-9a-f]|[0-9a-f]{0,30}[1-9a-f][0-9a-f]{0,30}0)$",
-        ),
-    ] = MISSING
+    trace_id: StrictStr | MISSING = MISSING
     """
     The trace id of the request, as in the server's log.
     """

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
-from pydantic import MISSING, ConfigDict, Field, StrictBool, StrictStr
+from pydantic import MISSING, ConfigDict, StrictBool, StrictStr
 
 from ..judge import ContractRoot
 from . import common_v1
@@ -54,15 +54,15 @@ class ExecutorEvent(ContractRoot):
     """
     What kind of event this is.
     """
-    message: Annotated[StrictStr | MISSING, Field(max_length=65536)] = MISSING
+    message: StrictStr | MISSING = MISSING
     """
     Text for people. Untrusted: stored as it is, escaped wherever shown.
     """
-    tool: Annotated[StrictStr | MISSING, Field(max_length=200, min_length=1)] = MISSING
+    tool: StrictStr | MISSING = MISSING
     """
     The tool's name, as matched against the mission's constraints.
     """
-    call_id: Annotated[StrictStr | MISSING, Field(max_length=200, min_length=1)] = MISSING
+    call_id: StrictStr | MISSING = MISSING
     """
     Tells one use of a tool from another.
     """
@@ -74,7 +74,7 @@ class ExecutorEvent(ContractRoot):
     """
     The exit code, where the tool is a process; negative: the signal that ended it.
     """
-    duration_seconds: Annotated[int | float | MISSING, Field(ge=0.0)] = MISSING
+    duration_seconds: int | float | MISSING = MISSING
     """
     How long the tool ran, in seconds.
     """
@@ -82,41 +82,35 @@ class ExecutorEvent(ContractRoot):
     """
     Usage so far, cumulative.
     """
-    path: Annotated[
-        StrictStr | MISSING,
-        Field(
-            max_length=1000,
-            pattern="^([^/\\\\\\u0000-\\u001f.][^/\\\\\\u0000-\\u001f]{0,200}|\\.[^/\\\\\\u0000-\\u001f.][^/\\\\\\u0000-\\u001f]{0,200})(/([^/\\\\\\u0000-\\u001f.][^/\\\\\\u0000-\\u001f]{0,200}|\\.[^/\\\\\\u0000-\\u001f.][^/\\\\\\u0000-\\u001f]{0,200})){0,20}$",
-        ),
-    ] = MISSING
+    path: StrictStr | MISSING = MISSING
     """
     A file below the artifact folder.
     """
-    media_type: Annotated[StrictStr | MISSING, Field(max_length=200, min_length=1)] = MISSING
+    media_type: StrictStr | MISSING = MISSING
     """
     The artifact's media type.
     """
-    description: Annotated[StrictStr | MISSING, Field(max_length=500)] = MISSING
+    description: StrictStr | MISSING = MISSING
     """
     What the artifact is.
     """
-    request_id: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
+    request_id: StrictStr | MISSING = MISSING
     """
     Names the question, so that its answer can be matched.
     """
-    executor_session_id: Annotated[StrictStr | MISSING, Field(max_length=500, min_length=1)] = MISSING
+    executor_session_id: StrictStr | MISSING = MISSING
     """
     The executor's own session id, to resume with.
     """
-    summary: Annotated[StrictStr | MISSING, Field(max_length=65536)] = MISSING
+    summary: StrictStr | MISSING = MISSING
     """
     What was done, for people. Untrusted.
     """
-    recommended_next_action: Annotated[StrictStr | MISSING, Field(max_length=4000)] = MISSING
+    recommended_next_action: StrictStr | MISSING = MISSING
     """
     What should happen next, for people. Untrusted.
     """
-    reason_code: Annotated[StrictStr | MISSING, Field(pattern="^[a-z][a-z0-9_]{0,63}$")] = MISSING
+    reason_code: StrictStr | MISSING = MISSING
     """
     Why it failed.
     """

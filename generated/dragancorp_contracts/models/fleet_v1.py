@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from pydantic import MISSING, BaseModel, ConfigDict, Field, StrictBool, StrictStr
-from typing_extensions import TypeAliasType
+from pydantic import MISSING, BaseModel, ConfigDict, StrictBool, StrictStr
 
 from ..judge import ContractRoot
-from . import base_profile_v1, common_v1
+from . import base_profile_v1
 
 
 class State(StrEnum):
@@ -33,26 +32,14 @@ class Template(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    name: Annotated[StrictStr, Field(max_length=64, pattern="^[a-z][a-z0-9]*([._-][a-z0-9]+)*$")]
+    name: StrictStr
     """
     The template's name.
     """
-    version: Annotated[
-        StrictStr,
-        Field(pattern="^(0|[1-9][0-9]{0,5})\\.(0|[1-9][0-9]{0,5})\\.(0|[1-9][0-9]{0,5})$"),
-    ]
+    version: StrictStr
     """
     Its version.
     """
-
-
-ContractsAdditionalProperty = TypeAliasType(
-    "ContractsAdditionalProperty",
-    Annotated[StrictStr, Field(pattern="^v[1-9][0-9]{0,3}$")],
-)
-"""
-A version.
-"""
 
 
 class Missions(BaseModel):
@@ -64,17 +51,89 @@ class Missions(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    queued: Annotated[int, Field(ge=0, le=9007199254740991)]
+    queued: int
     """
     Those that wait.
     """
-    running: Annotated[int, Field(ge=0, le=9007199254740991)]
+    running: int
     """
     Those that run.
     """
-    blocked: Annotated[int, Field(ge=0, le=9007199254740991)]
+    blocked: int
     """
     Those that need a decision.
+    """
+
+
+class FleetEntry(ContractRoot):
+    """
+    What an instance says of itself to the control plane it reports to: the body of PUT /fleet/{instance_id}.
+    """
+
+    __contract__: ClassVar[str] = "fleet/v1"
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+    )
+    clone_id: StrictStr | MISSING = MISSING
+    """
+    The clone it is; left out by an instance that is none.
+    """
+    url: StrictStr
+    """
+    Where it is reached.
+    """
+    state: State
+    """
+    What it does.
+    """
+    ready: StrictBool
+    """
+    Whether its deployment checklist held at the last run.
+    """
+    reported_at: StrictStr
+    """
+    When it said so, by its own clock.
+    """
+    started_at: StrictStr | MISSING = MISSING
+    """
+    When its control plane started; rule FLT-1: not after reported_at.
+    """
+    software_version: StrictStr
+    """
+    The version of the software it runs.
+    """
+    template: Template | MISSING = MISSING
+    """
+    The template it was made from.
+    """
+    contracts: dict[str, StrictStr]
+    """
+    The versions of contracts it reads and writes, by name.
+    """
+    base_profile: base_profile_v1.ProfileReference | MISSING = MISSING
+    """
+    The base profile it runs.
+    """
+    overlay_id: StrictStr | MISSING = MISSING
+    """
+    The overlay over it.
+    """
+    resolution_digest: StrictStr | MISSING = MISSING
+    """
+    The digest of what overlay, base and caps resolve to.
+    """
+    configuration_digest: StrictStr | MISSING = MISSING
+    """
+    The digest of its configuration in effect.
+    """
+    lanes: list[StrictStr] | MISSING = MISSING
+    """
+    Its lanes.
+    """
+    missions: Missions | MISSING = MISSING
+    """
+    Its missions now.
     """
 
 
@@ -105,11 +164,11 @@ class DriftItem(BaseModel):
     """
     What differs.
     """
-    expected: Annotated[StrictStr, Field(max_length=500)]
+    expected: StrictStr
     """
     What it would be.
     """
-    actual: Annotated[StrictStr, Field(max_length=500)]
+    actual: StrictStr
     """
     What it is.
     """
@@ -124,91 +183,9 @@ class EntryAsReceived(BaseModel):
         extra="allow",
         frozen=True,
     )
-    state: Annotated[StrictStr, Field(max_length=64, min_length=1)]
+    state: StrictStr
     """
     What it does.
-    """
-
-
-class FleetEntry(ContractRoot):
-    """
-    What an instance says of itself to the control plane it reports to: the body of PUT /fleet/{instance_id}.
-    """
-
-    __contract__: ClassVar[str] = "fleet/v1"
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-    )
-    clone_id: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
-    """
-    The clone it is; left out by an instance that is none.
-    """
-    url: Annotated[StrictStr, Field(pattern="^https?://[!-~]{1,2000}$")]
-    """
-    Where it is reached.
-    """
-    state: State
-    """
-    What it does.
-    """
-    ready: StrictBool
-    """
-    Whether its deployment checklist held at the last run.
-    """
-    reported_at: Annotated[
-        StrictStr,
-        Field(
-            pattern="^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
-        ),
-    ]
-    """
-    When it said so, by its own clock.
-    """
-    started_at: Annotated[
-        StrictStr | MISSING,
-        Field(
-            pattern="^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
-        ),
-    ] = MISSING
-    """
-    When its control plane started; rule FLT-1: not after reported_at.
-    """
-    software_version: Annotated[StrictStr, Field(max_length=100, min_length=1)]
-    """
-    The version of the software it runs.
-    """
-    template: Template | MISSING = MISSING
-    """
-    The template it was made from.
-    """
-    contracts: dict[str, ContractsAdditionalProperty]
-    """
-    The versions of contracts it reads and writes, by name.
-    """
-    base_profile: base_profile_v1.ProfileReference | MISSING = MISSING
-    """
-    The base profile it runs.
-    """
-    overlay_id: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
-    """
-    The overlay over it.
-    """
-    resolution_digest: Annotated[StrictStr | MISSING, Field(pattern="^[0-9a-f]{64}$")] = MISSING
-    """
-    The digest of what overlay, base and caps resolve to.
-    """
-    configuration_digest: Annotated[StrictStr | MISSING, Field(pattern="^[0-9a-f]{64}$")] = MISSING
-    """
-    The digest of its configuration in effect.
-    """
-    lanes: Annotated[list[common_v1.VpId] | MISSING, Field(max_length=64)] = MISSING
-    """
-    Its lanes.
-    """
-    missions: Missions | MISSING = MISSING
-    """
-    Its missions now.
     """
 
 
@@ -221,7 +198,7 @@ class FleetRecord(BaseModel):
         extra="allow",
         frozen=True,
     )
-    instance_id: Annotated[StrictStr, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+    instance_id: StrictStr
     """
     The instance.
     """
@@ -229,12 +206,7 @@ class FleetRecord(BaseModel):
     """
     What it said last, as it was received.
     """
-    received_at: Annotated[
-        StrictStr,
-        Field(
-            pattern="^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
-        ),
-    ]
+    received_at: StrictStr
     """
     When it was heard last.
     """
@@ -242,7 +214,7 @@ class FleetRecord(BaseModel):
     """
     Whether it has not been heard for too long.
     """
-    drift: Annotated[list[DriftItem], Field(max_length=200)]
+    drift: list[DriftItem]
     """
     Where it differs from what its control plane would make today.
     """
@@ -257,11 +229,11 @@ class FleetList(BaseModel):
         extra="allow",
         frozen=True,
     )
-    instances: Annotated[list[FleetRecord], Field(max_length=1000)]
+    instances: list[FleetRecord]
     """
     The instances, by their names.
     """
-    next_cursor: Annotated[StrictStr | MISSING, Field(max_length=2000, min_length=1)] = MISSING
+    next_cursor: StrictStr | MISSING = MISSING
     """
     Where to read on; left out on the last page.
     """

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
-from pydantic import MISSING, BaseModel, ConfigDict, Field, StrictBool, StrictStr
+from pydantic import MISSING, BaseModel, ConfigDict, StrictBool, StrictStr
 
 from ..judge import ContractRoot
 from . import mission_event_v1
@@ -77,19 +77,19 @@ class Turn(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    text: Annotated[StrictStr, Field(max_length=1000000)]
+    text: StrictStr
     """
     What the caller said.
     """
-    session_id: Annotated[StrictStr, Field(max_length=500, min_length=1)]
+    session_id: StrictStr
     """
     The gateway's session.
     """
-    turn_id: Annotated[StrictStr | MISSING, Field(max_length=200, min_length=1)] = MISSING
+    turn_id: StrictStr | MISSING = MISSING
     """
     The caller's own name for the turn; the same one is the same turn.
     """
-    source: Annotated[StrictStr | MISSING, Field(max_length=50, min_length=1)] = MISSING
+    source: StrictStr | MISSING = MISSING
     """
     Where it came from: `user`, `cron`, `heartbeat`, `webhook`.
     """
@@ -133,14 +133,11 @@ class RoutingDecision(BaseModel):
     """
     Whether it goes to the lane.
     """
-    vp_id: Annotated[
-        StrictStr | MISSING,
-        Field(max_length=128, pattern="^vp(\\.[a-z0-9][a-z0-9_-]{0,39}){1,5}$"),
-    ] = MISSING
+    vp_id: StrictStr | MISSING = MISSING
     """
     The lane that was meant.
     """
-    matched: Annotated[StrictStr | MISSING, Field(max_length=200)] = MISSING
+    matched: StrictStr | MISSING = MISSING
     """
     The alias or marker that matched.
     """
@@ -156,7 +153,7 @@ class TurnEvent(ContractRoot):
         extra="allow",
         frozen=True,
     )
-    type: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,120}$")]
+    type: StrictStr
     """
     The name operators know, made from the lane's flag: `delegated_to_coder_vp`, `coder_vp_fallback`, ...
     """
@@ -164,22 +161,19 @@ class TurnEvent(ContractRoot):
     """
     The same for every lane.
     """
-    vp_id: Annotated[
-        StrictStr,
-        Field(max_length=128, pattern="^vp(\\.[a-z0-9][a-z0-9_-]{0,39}){1,5}$"),
-    ]
+    vp_id: StrictStr
     """
     The lane.
     """
-    mission_id: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
+    mission_id: StrictStr | MISSING = MISSING
     """
     The mission, once there is one.
     """
-    session_id: Annotated[StrictStr | MISSING, Field(max_length=500, min_length=1)] = MISSING
+    session_id: StrictStr | MISSING = MISSING
     """
     The gateway's session.
     """
-    message: Annotated[StrictStr | MISSING, Field(max_length=65536)] = MISSING
+    message: StrictStr | MISSING = MISSING
     """
     Text for people. Untrusted.
     """
@@ -187,7 +181,7 @@ class TurnEvent(ContractRoot):
     """
     Why.
     """
-    path: Annotated[StrictStr | MISSING, Field(max_length=200, min_length=1)] = MISSING
+    path: StrictStr | MISSING = MISSING
     """
     The name of the primary path that takes over.
     """

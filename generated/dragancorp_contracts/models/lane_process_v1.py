@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from pydantic import MISSING, BaseModel, ConfigDict, Field, StrictBool, StrictStr
+from pydantic import MISSING, BaseModel, ConfigDict, StrictBool, StrictStr
 
 from ..judge import ContractRoot
 
@@ -30,11 +30,11 @@ class EnvironmentItem(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    name: Annotated[StrictStr, Field(pattern="^DRAGAN_[A-Z][A-Z_]{0,60}$")]
+    name: StrictStr
     """
     Its name.
     """
-    description: Annotated[StrictStr, Field(max_length=1000, min_length=1)]
+    description: StrictStr
     """
     What it holds.
     """
@@ -57,15 +57,15 @@ class Input(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    contract: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9-]{0,60}/v[1-9][0-9]{0,3}$")]
+    contract: StrictStr
     """
     The contract of the document.
     """
-    description: Annotated[StrictStr, Field(max_length=1000, min_length=1)]
+    description: StrictStr
     """
     How it comes.
     """
-    max_bytes: Annotated[int, Field(ge=1024, le=1073741824)]
+    max_bytes: int
     """
     The largest document, in bytes.
     """
@@ -80,15 +80,15 @@ class Output(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    contract: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9-]{0,60}/v[1-9][0-9]{0,3}$")]
+    contract: StrictStr
     """
     The contract of each document.
     """
-    max_line_bytes: Annotated[int, Field(ge=1024, le=16777216)]
+    max_line_bytes: int
     """
     The longest line that is read as a document, in bytes; a longer one is output like any other.
     """
-    max_event_depth: Annotated[int, Field(ge=1, le=64)]
+    max_event_depth: int
     """
     The deepest document that is read, in levels.
     """
@@ -96,7 +96,7 @@ class Output(BaseModel):
     """
     What becomes of a line that is not such a document, and of every line on standard error.
     """
-    max_log_line_characters: Annotated[int, Field(ge=1024, le=65536)]
+    max_log_line_characters: int
     """
     Where a line of output is cut into pieces, in characters.
     """
@@ -120,11 +120,11 @@ class ExitCode(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    first: Annotated[int, Field(ge=0, le=255)]
+    first: int
     """
     The first code.
     """
-    last: Annotated[int, Field(ge=0, le=255)]
+    last: int
     """
     The last code; rule LPR-3: not below the first.
     """
@@ -132,11 +132,11 @@ class ExitCode(BaseModel):
     """
     How the run ended.
     """
-    reason_code: Annotated[StrictStr | MISSING, Field(pattern="^[a-z][a-z0-9_]{0,63}$")] = MISSING
+    reason_code: StrictStr | MISSING = MISSING
     """
     Why it failed; rule LPR-4: a reason of the life cycles.
     """
-    description: Annotated[StrictStr, Field(max_length=1000, min_length=1)]
+    description: StrictStr
     """
     What it means.
     """
@@ -159,7 +159,7 @@ class LastWord(BaseModel):
     """
     A program that says completed and exits with a code that means failed, or the other way round: it failed.
     """
-    signal: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
+    signal: StrictStr
     """
     Why it failed when a signal ended it that nobody sent on purpose; rule LPR-4.
     """
@@ -182,7 +182,7 @@ class Cancel(BaseModel):
     """
     Who gets the signal.
     """
-    grace_seconds: Annotated[int | float, Field(ge=0.0, le=300.0)]
+    grace_seconds: int | float
     """
     How long it may take where the lane says nothing else, in seconds.
     """
@@ -213,11 +213,11 @@ class Artifacts(BaseModel):
     """
     What becomes an artifact: every file below the folder when the run has ended, named by an event or not.
     """
-    max_files: Annotated[int, Field(ge=1, le=1000000)]
+    max_files: int
     """
     Files at most.
     """
-    max_bytes: Annotated[int, Field(ge=1024, le=1099511627776)]
+    max_bytes: int
     """
     Bytes of all files together at most.
     """
@@ -237,7 +237,7 @@ class LaneProcess(ContractRoot):
     """
     The name and version of the protocol.
     """
-    environment: Annotated[list[EnvironmentItem], Field(max_length=50, min_length=1)]
+    environment: list[EnvironmentItem]
     """
     What the program finds in its environment; rule LPR-1: each name once.
     """
@@ -253,7 +253,7 @@ class LaneProcess(ContractRoot):
     """
     What it may say on standard output: one JSON document a line, in UTF-8.
     """
-    exit_codes: Annotated[list[ExitCode], Field(max_length=256, min_length=1)]
+    exit_codes: list[ExitCode]
     """
     What the exit code means when nobody asked the program to stop; rule LPR-2: each code from 0 to 255 has one meaning.
     """

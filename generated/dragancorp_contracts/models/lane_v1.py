@@ -3,31 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from pydantic import MISSING, BaseModel, ConfigDict, Field, RootModel, StrictStr
+from pydantic import MISSING, BaseModel, ConfigDict, StrictStr
 
 from ..judge import ContractRoot
-
-
-class AllowItem(RootModel[StrictStr]):
-    model_config = ConfigDict(
-        frozen=True,
-    )
-    root: Annotated[StrictStr, Field(max_length=500, min_length=1)]
-    """
-    One entry, e.g. `git apply` or `make *`.
-    """
-
-
-class EnvironmentItem(RootModel[StrictStr]):
-    model_config = ConfigDict(
-        frozen=True,
-    )
-    root: Annotated[StrictStr, Field(pattern="^[A-Za-z_][A-Za-z0-9_]{0,100}$")]
-    """
-    One name.
-    """
 
 
 class Executor(BaseModel):
@@ -43,37 +23,17 @@ class Executor(BaseModel):
     """
     Which executor.
     """
-    allow: Annotated[list[AllowItem] | MISSING, Field(max_length=200)] = MISSING
+    allow: list[StrictStr] | MISSING = MISSING
     """
     The commands an automation mission may run: words of the command's beginning, as a shell would split them; after the first word `*` and `?` match within a word.
     """
-    environment: Annotated[list[EnvironmentItem] | MISSING, Field(max_length=100)] = MISSING
+    environment: list[StrictStr] | MISSING = MISSING
     """
     Names of environment variables that commands may see, beside the ids and folders they are given.
     """
-    cancel_grace_seconds: Annotated[int | float, Field(ge=0.0, le=300.0)] = 5
+    cancel_grace_seconds: int | float = 5
     """
     How long a command may take to stop before it is killed. In seconds.
-    """
-
-
-class Alias(RootModel[StrictStr]):
-    model_config = ConfigDict(
-        frozen=True,
-    )
-    root: Annotated[StrictStr, Field(max_length=100, min_length=1)]
-    """
-    One name.
-    """
-
-
-class Marker(RootModel[StrictStr]):
-    model_config = ConfigDict(
-        frozen=True,
-    )
-    root: Annotated[StrictStr, Field(max_length=200, min_length=1)]
-    """
-    One word or phrase.
     """
 
 
@@ -86,7 +46,7 @@ class Quotas(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    claims_per_hour: Annotated[int | MISSING, Field(ge=1, le=1000000)] = MISSING
+    claims_per_hour: int | MISSING = MISSING
     """
     Claims within any sixty minutes.
     """
@@ -114,11 +74,11 @@ class Recovery(BaseModel):
     """
     Try again, or give up.
     """
-    max_attempts: Annotated[int, Field(ge=1, le=100)] = 3
+    max_attempts: int = 3
     """
     How many losses make a mission parked.
     """
-    backoff: Annotated[int | float, Field(ge=0.0, le=3600.0)] = 5
+    backoff: int | float = 5
     """
     Waiting time after the first loss; doubled after each further one, at most an hour. In seconds.
     """
@@ -159,18 +119,15 @@ class Workspace(BaseModel):
     """
     One workspace for the lane, or one for each mission.
     """
-    repository: Annotated[StrictStr | MISSING, Field(max_length=4000, min_length=1)] = MISSING
+    repository: StrictStr | MISSING = MISSING
     """
     The repository's path, for a worktree; relative to the lanes file.
     """
-    branch: Annotated[
-        StrictStr | MISSING,
-        Field(max_length=200, pattern="^[A-Za-z0-9][A-Za-z0-9._/-]*$"),
-    ] = MISSING
+    branch: StrictStr | MISSING = MISSING
     """
     The branch of the worktree; named after the lane when left out.
     """
-    base: Annotated[StrictStr, Field(max_length=200, pattern="^[A-Za-z0-9][A-Za-z0-9._/-]*$")] = "HEAD"
+    base: StrictStr = "HEAD"
     """
     The commit or branch it starts from.
     """
@@ -186,14 +143,11 @@ class Lane(ContractRoot):
         extra="forbid",
         frozen=True,
     )
-    vp_id: Annotated[
-        StrictStr,
-        Field(max_length=128, pattern="^vp(\\.[a-z0-9][a-z0-9_-]{0,39}){1,5}$"),
-    ]
+    vp_id: StrictStr
     """
     The lane's identity; rule LAN-2: once in the file.
     """
-    description: Annotated[StrictStr | MISSING, Field(max_length=2000)] = MISSING
+    description: StrictStr | MISSING = MISSING
     """
     What the lane is good at.
     """
@@ -201,27 +155,27 @@ class Lane(ContractRoot):
     """
     What does the work.
     """
-    aliases: Annotated[list[Alias] | MISSING, Field(max_length=50)] = MISSING
+    aliases: list[StrictStr] | MISSING = MISSING
     """
     Names by which people address the lane; rule LAN-3: no alias stands for two lanes.
     """
-    markers: Annotated[list[Marker] | MISSING, Field(max_length=500)] = MISSING
+    markers: list[StrictStr] | MISSING = MISSING
     """
     Words and phrases that show the lane is meant; matched as whole words.
     """
-    flag: Annotated[StrictStr | MISSING, Field(pattern="^[A-Z][A-Z0-9_]{0,60}$")] = MISSING
+    flag: StrictStr | MISSING = MISSING
     """
     The part of the lane's environment flags that names it: `CODER_VP` gives UA_ENABLE_CODER_VP and its kin; rule LAN-4: once in the file.
     """
-    fallback_path: Annotated[StrictStr, Field(max_length=200, min_length=1)] = "primary"
+    fallback_path: StrictStr = "primary"
     """
     The name of the primary path that takes over.
     """
-    parallel_missions: Annotated[int, Field(ge=1, le=64)] = 1
+    parallel_missions: int = 1
     """
     How many missions run at once; rule LAN-5: more than one only with a workspace per mission.
     """
-    queue_limit: Annotated[int, Field(ge=0, le=1000000)] = 1000
+    queue_limit: int = 1000
     """
     How many missions may wait.
     """
@@ -229,27 +183,27 @@ class Lane(ContractRoot):
     """
     How much the lane may take on.
     """
-    lease_ttl: Annotated[int | float, Field(ge=1.0, le=86400.0)] = 300
+    lease_ttl: int | float = 300
     """
     How long a lease is good without a heartbeat, in seconds.
     """
-    heartbeat_interval: Annotated[int | float | MISSING, Field(ge=0.1, le=28800.0)] = MISSING
+    heartbeat_interval: int | float | MISSING = MISSING
     """
     How often the holder renews, in seconds; rule LAN-1: at most a third of lease_ttl. A quarter of it when left out.
     """
-    start_timeout: Annotated[int | float, Field(ge=0.1, le=3600.0)] = 15
+    start_timeout: int | float = 15
     """
     How long a delegated mission may wait for its claim before the primary path takes over. In seconds.
     """
-    cancel_deadline: Annotated[int | float, Field(ge=0.1, le=3600.0)] = 30
+    cancel_deadline: int | float = 30
     """
     How long the holder may take to stop a cancelled mission before it is cancelled without its word. In seconds.
     """
-    idle_limit: Annotated[int | float, Field(ge=0.1, le=86400.0)] = 900
+    idle_limit: int | float = 900
     """
     How long an executor may say nothing, while no tool runs, before it is stopped. In seconds.
     """
-    backstop: Annotated[int | float, Field(ge=1.0, le=604800.0)] = 14400
+    backstop: int | float = 14400
     """
     How long any attempt may run, whatever it says. In seconds.
     """

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict
 
 from ..judge import ContractRoot
 from . import lane_v1
@@ -20,7 +20,7 @@ class LanesFile(ContractRoot):
         extra="forbid",
         frozen=True,
     )
-    lanes: Annotated[list[lane_v1.Lane], Field(max_length=1000, min_length=1)]
+    lanes: list[lane_v1.Lane]
     """
     The lanes.
     """

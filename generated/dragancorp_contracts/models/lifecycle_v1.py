@@ -5,15 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import (
-    MISSING,
-    BaseModel,
-    ConfigDict,
-    Field,
-    RootModel,
-    StrictBool,
-    StrictStr,
-)
+from pydantic import MISSING, BaseModel, ConfigDict, Field, StrictBool, StrictStr
 
 from ..judge import ContractRoot
 
@@ -27,11 +19,11 @@ class Actor(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    name: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
+    name: StrictStr
     """
     The name.
     """
-    description: Annotated[StrictStr, Field(max_length=500, min_length=1)]
+    description: StrictStr
     """
     What it means.
     """
@@ -46,11 +38,11 @@ class Kind(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    name: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
+    name: StrictStr
     """
     The name.
     """
-    description: Annotated[StrictStr, Field(max_length=500, min_length=1)]
+    description: StrictStr
     """
     What it means.
     """
@@ -65,11 +57,11 @@ class Holder(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    name: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
+    name: StrictStr
     """
     The name.
     """
-    description: Annotated[StrictStr, Field(max_length=500, min_length=1)]
+    description: StrictStr
     """
     What it means.
     """
@@ -84,7 +76,7 @@ class MissionItem(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    name: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
+    name: StrictStr
     """
     The name.
     """
@@ -92,7 +84,7 @@ class MissionItem(BaseModel):
     """
     Whether it never changes again.
     """
-    description: Annotated[StrictStr, Field(max_length=500, min_length=1)]
+    description: StrictStr
     """
     What it means.
     """
@@ -107,7 +99,7 @@ class SessionItem(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    name: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
+    name: StrictStr
     """
     The name.
     """
@@ -115,7 +107,7 @@ class SessionItem(BaseModel):
     """
     Whether it never changes again.
     """
-    description: Annotated[StrictStr, Field(max_length=500, min_length=1)]
+    description: StrictStr
     """
     What it means.
     """
@@ -140,16 +132,6 @@ class States(BaseModel):
     """
 
 
-class Reason(RootModel[StrictStr]):
-    model_config = ConfigDict(
-        frozen=True,
-    )
-    root: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
-    """
-    A reason.
-    """
-
-
 class MissionItem1(BaseModel):
     """
     A trigger, what it means, and the reasons it may give.
@@ -159,19 +141,19 @@ class MissionItem1(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    name: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
+    name: StrictStr
     """
     The name.
     """
-    description: Annotated[StrictStr, Field(max_length=500, min_length=1)]
+    description: StrictStr
     """
     What it means.
     """
-    reasons: list[Reason] | MISSING = MISSING
+    reasons: list[StrictStr] | MISSING = MISSING
     """
     The reasons it may give where its row names none; left out: it gives none.
     """
-    default_reason: Annotated[StrictStr | MISSING, Field(pattern="^[a-z][a-z0-9_]{0,63}$")] = MISSING
+    default_reason: StrictStr | MISSING = MISSING
     """
     The reason it means when it says none.
     """
@@ -186,11 +168,11 @@ class SessionItem1(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    name: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
+    name: StrictStr
     """
     The name.
     """
-    description: Annotated[StrictStr, Field(max_length=500, min_length=1)]
+    description: StrictStr
     """
     What it means.
     """
@@ -233,7 +215,7 @@ class Event(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    name: Annotated[StrictStr, Field(pattern="^vp\\.(mission|session)\\.[a-z_]+$")]
+    name: StrictStr
     """
     The name.
     """
@@ -241,13 +223,13 @@ class Event(BaseModel):
     """
     Whose event.
     """
-    description: Annotated[StrictStr, Field(max_length=500, min_length=1)]
+    description: StrictStr
     """
     What it says.
     """
 
 
-class Reason2(BaseModel):
+class Reason(BaseModel):
     """
     A reason.
     """
@@ -256,7 +238,7 @@ class Reason2(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    code: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
+    code: StrictStr
     """
     The code.
     """
@@ -264,7 +246,7 @@ class Reason2(BaseModel):
     """
     Whether the primary path may take over.
     """
-    description: Annotated[StrictStr, Field(max_length=500, min_length=1)]
+    description: StrictStr
     """
     What it means.
     """
@@ -279,16 +261,6 @@ class Machine1(StrEnum):
     session = "session"
 
 
-class Refusal(RootModel[StrictStr]):
-    model_config = ConfigDict(
-        frozen=True,
-    )
-    root: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
-    """
-    The error code when it must hold and does not; null: it only chooses rows.
-    """
-
-
 class Guard(BaseModel):
     """
     A condition.
@@ -298,7 +270,7 @@ class Guard(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    name: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
+    name: StrictStr
     """
     The name.
     """
@@ -306,11 +278,11 @@ class Guard(BaseModel):
     """
     Over whose row.
     """
-    description: Annotated[StrictStr, Field(max_length=500, min_length=1)]
+    description: StrictStr
     """
     When it holds.
     """
-    refusal: Refusal | None
+    refusal: StrictStr | None
     """
     The error code when it must hold and does not; null: it only chooses rows.
     """
@@ -325,87 +297,7 @@ class Machine2(StrEnum):
     session = "session"
 
 
-class FromItem(RootModel[StrictStr]):
-    model_config = ConfigDict(
-        frozen=True,
-    )
-    root: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
-    """
-    A state.
-    """
-
-
-class Trigger(RootModel[StrictStr]):
-    model_config = ConfigDict(
-        frozen=True,
-    )
-    root: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
-    """
-    A trigger.
-    """
-
-
-class WhoItem(RootModel[StrictStr]):
-    model_config = ConfigDict(
-        frozen=True,
-    )
-    root: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
-    """
-    An actor.
-    """
-
-
-class WhenItem(RootModel[StrictStr]):
-    model_config = ConfigDict(
-        frozen=True,
-    )
-    root: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
-    """
-    A guard.
-    """
-
-
-class Guard1(RootModel[StrictStr]):
-    model_config = ConfigDict(
-        frozen=True,
-    )
-    root: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
-    """
-    A guard.
-    """
-
-
-class Event1(RootModel[StrictStr]):
-    model_config = ConfigDict(
-        frozen=True,
-    )
-    root: Annotated[StrictStr, Field(pattern="^vp\\.(mission|session)\\.[a-z_]+$")]
-    """
-    The event it leaves in the ledger; null: none.
-    """
-
-
-class Reason3(RootModel[StrictStr]):
-    model_config = ConfigDict(
-        frozen=True,
-    )
-    root: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
-    """
-    Its reason code; null: the command's, or none.
-    """
-
-
-class To(RootModel[StrictStr]):
-    model_config = ConfigDict(
-        frozen=True,
-    )
-    root: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
-    """
-    The state it leads to; null: the same.
-    """
-
-
-class Refusal1(BaseModel):
+class Refusal(BaseModel):
     """
     A refusal.
     """
@@ -418,15 +310,15 @@ class Refusal1(BaseModel):
     """
     Whose life cycle.
     """
-    from_: Annotated[list[FromItem], Field(alias="from")]
+    from_: Annotated[list[StrictStr], Field(alias="from")]
     """
     In which states.
     """
-    triggers: list[Trigger]
+    triggers: list[StrictStr]
     """
     For which triggers; empty: all.
     """
-    code: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
+    code: StrictStr
     """
     The error code.
     """
@@ -509,11 +401,11 @@ class SetDocumentMember(BaseModel):
     """
     The holder stays although the state is left.
     """
-    hold_seconds: Annotated[int | MISSING, Field(ge=1)] = MISSING
+    hold_seconds: int | MISSING = MISSING
     """
     How long the hold lasts, in seconds.
     """
-    approval_seconds: Annotated[int | MISSING, Field(ge=1)] = MISSING
+    approval_seconds: int | MISSING = MISSING
     """
     How long a decision may take, in seconds.
     """
@@ -533,7 +425,7 @@ class SetDocumentMember(BaseModel):
     """
     Wait before the next claim, longer after each failure.
     """
-    cause: Annotated[StrictStr | MISSING, Field(pattern="^[a-z][a-z0-9_]{0,63}$")] = MISSING
+    cause: StrictStr | MISSING = MISSING
     """
     Why it is blocked with awaiting_fallback; `command`: as the command says.
     """
@@ -572,7 +464,7 @@ class Transition(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    id: Annotated[StrictStr, Field(pattern="^[A-Z][0-9]{1,2}(-[a-z]+)?$")]
+    id: StrictStr
     """
     Its row in the tables.
     """
@@ -580,35 +472,35 @@ class Transition(BaseModel):
     """
     Whose life cycle.
     """
-    from_: Annotated[list[FromItem], Field(alias="from")]
+    from_: Annotated[list[StrictStr], Field(alias="from")]
     """
     The states it may start from; empty: the beginning.
     """
-    triggers: Annotated[list[Trigger], Field(min_length=1)]
+    triggers: list[StrictStr]
     """
     What sets it off.
     """
-    who: Annotated[list[WhoItem], Field(min_length=1)]
+    who: list[StrictStr]
     """
     Who may.
     """
-    when: list[WhenItem]
+    when: list[StrictStr]
     """
     Which row applies: the first whose conditions all hold.
     """
-    guards: list[Guard1]
+    guards: list[StrictStr]
     """
     What must hold then; the first that does not is the refusal.
     """
-    event: Event1 | None
+    event: StrictStr | None
     """
     The event it leaves in the ledger; null: none.
     """
-    reason: Reason3 | None
+    reason: StrictStr | None
     """
     Its reason code; null: the command's, or none.
     """
-    to: To | None
+    to: StrictStr | None
     """
     The state it leads to; null: the same.
     """
@@ -616,7 +508,7 @@ class Transition(BaseModel):
     """
     What else the step changes in the row; the words are explained in README.md.
     """
-    note: Annotated[StrictStr | MISSING, Field(max_length=500)] = MISSING
+    note: StrictStr | MISSING = MISSING
     """
     What the fields cannot say.
     """
@@ -656,7 +548,7 @@ class Lifecycle(ContractRoot):
     """
     The events of the ledger.
     """
-    reasons: list[Reason2]
+    reasons: list[Reason]
     """
     Why things end or wait.
     """
@@ -668,7 +560,7 @@ class Lifecycle(ContractRoot):
     """
     The steps, in order of precedence.
     """
-    refusals: list[Refusal1]
+    refusals: list[Refusal]
     """
     What answers a trigger that no step takes; the first match counts, otherwise transition_refused.
     """

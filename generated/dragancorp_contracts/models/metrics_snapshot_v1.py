@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    StrictBool,
-    StrictStr,
-    confloat,
-    conint,
-)
-from typing_extensions import TypeAliasType
+from pydantic import BaseModel, ConfigDict, StrictBool, StrictStr
 
 from ..judge import ContractRoot
 from . import mission_event_v1, vp_session_registry_v1
@@ -28,34 +19,14 @@ class Window(BaseModel):
         extra="allow",
         frozen=True,
     )
-    mission_limit: Annotated[int, Field(ge=1, le=500)]
+    mission_limit: int
     """
     Missions at most.
     """
-    event_limit: Annotated[int, Field(ge=1, le=1000)]
+    event_limit: int
     """
     Events at most.
     """
-
-
-MissionCountsAdditionalProperty = TypeAliasType("MissionCountsAdditionalProperty", Annotated[int, Field(ge=0)])
-"""
-How many.
-"""
-
-
-EventCountsAdditionalProperty = TypeAliasType("EventCountsAdditionalProperty", Annotated[int, Field(ge=0)])
-"""
-How many.
-"""
-
-
-SessionEventCountsAdditionalProperty = TypeAliasType(
-    "SessionEventCountsAdditionalProperty", Annotated[int, Field(ge=0)]
-)
-"""
-How many.
-"""
 
 
 class Fallback(BaseModel):
@@ -67,19 +38,19 @@ class Fallback(BaseModel):
         extra="allow",
         frozen=True,
     )
-    missions_considered: Annotated[int, Field(ge=0)]
+    missions_considered: int
     """
     Finished missions looked at.
     """
-    missions_with_fallback: Annotated[int, Field(ge=0)]
+    missions_with_fallback: int
     """
     Those the primary path took over.
     """
-    rate: conint(ge=0) | confloat(ge=0.0) | None
+    rate: int | float | None
     """
     The share; null without missions.
     """
-    bound: conint(ge=0) | confloat(ge=0.0) | None
+    bound: int | float | None
     """
     One-sided 95 % upper bound on the true rate (exact binomial); null without missions.
     """
@@ -94,15 +65,15 @@ class Recovery(BaseModel):
         extra="allow",
         frozen=True,
     )
-    attempts: Annotated[int, Field(ge=0)]
+    attempts: int
     """
     Times it was degraded.
     """
-    successes: Annotated[int, Field(ge=0)]
+    successes: int
     """
     Times it recovered.
     """
-    success_rate: conint(ge=0) | confloat(ge=0.0) | None
+    success_rate: int | float | None
     """
     The share; null without attempts.
     """
@@ -121,20 +92,14 @@ class SessionHealth(BaseModel):
     """
     Missions are held under a lease that nobody holds.
     """
-    orphan_signals: Annotated[int, Field(ge=0)]
+    orphan_signals: int
     """
     Missions requeued, failed or blocked for a lost lease, all time.
     """
-    orphan_rate: conint(ge=0) | confloat(ge=0.0) | None
+    orphan_rate: int | float | None
     """
     Orphan signals a claim; null without claims.
     """
-
-
-TurnsAdditionalProperty = TypeAliasType("TurnsAdditionalProperty", Annotated[int, Field(ge=0)])
-"""
-How many.
-"""
 
 
 class Delegated(BaseModel):
@@ -146,11 +111,11 @@ class Delegated(BaseModel):
         extra="allow",
         frozen=True,
     )
-    turns: dict[str, TurnsAdditionalProperty]
+    turns: dict[str, int]
     """
     Turns by routing reason, all time.
     """
-    share: conint(ge=0) | confloat(ge=0.0) | None
+    share: int | float | None
     """
     Eligible turns of those whose intent matched while the feature was on; null without such turns.
     """
@@ -165,23 +130,23 @@ class Distribution(BaseModel):
         extra="allow",
         frozen=True,
     )
-    count: Annotated[int, Field(ge=0)]
+    count: int
     """
     How many values.
     """
-    avg: conint(ge=0) | confloat(ge=0.0) | None
+    avg: int | float | None
     """
     The mean; null without values.
     """
-    p50: conint(ge=0) | confloat(ge=0.0) | None
+    p50: int | float | None
     """
     The median.
     """
-    p95: conint(ge=0) | confloat(ge=0.0) | None
+    p95: int | float | None
     """
     The 95th percentile.
     """
-    max: conint(ge=0) | confloat(ge=0.0) | None
+    max: int | float | None
     """
     The largest.
     """
@@ -197,19 +162,11 @@ class MetricsSnapshot(ContractRoot):
         extra="allow",
         frozen=True,
     )
-    vp_id: Annotated[
-        StrictStr,
-        Field(max_length=128, pattern="^vp(\\.[a-z0-9][a-z0-9_-]{0,39}){1,5}$"),
-    ]
+    vp_id: StrictStr
     """
     The lane.
     """
-    generated_at: Annotated[
-        StrictStr,
-        Field(
-            pattern="^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
-        ),
-    ]
+    generated_at: StrictStr
     """
     When it was taken.
     """
@@ -221,15 +178,15 @@ class MetricsSnapshot(ContractRoot):
     """
     The lane's session; null before it was ever configured.
     """
-    mission_counts: dict[str, MissionCountsAdditionalProperty]
+    mission_counts: dict[str, int]
     """
     Missions by state, all time.
     """
-    event_counts: dict[str, EventCountsAdditionalProperty]
+    event_counts: dict[str, int]
     """
     Mission events by type, all time.
     """
-    session_event_counts: dict[str, SessionEventCountsAdditionalProperty]
+    session_event_counts: dict[str, int]
     """
     Session events by type, all time.
     """
@@ -261,11 +218,11 @@ class MetricsSnapshot(ContractRoot):
     """
     How many turns went to the lane.
     """
-    recent_missions: Annotated[list[vp_session_registry_v1.MissionRecord], Field(max_length=500)]
+    recent_missions: list[vp_session_registry_v1.MissionRecord]
     """
     The newest missions, newest first.
     """
-    recent_events: Annotated[list[mission_event_v1.MissionEvent], Field(max_length=1000)]
+    recent_events: list[mission_event_v1.MissionEvent]
     """
     The newest mission events, newest first.
     """

@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
-from pydantic import (
-    MISSING,
-    BaseModel,
-    ConfigDict,
-    Field,
-    RootModel,
-    StrictBool,
-    StrictStr,
-)
+from pydantic import MISSING, BaseModel, ConfigDict, StrictBool, StrictStr
 
 from ..judge import ContractRoot
-from . import common_v1
 
 
 class MissionType(StrEnum):
@@ -39,15 +30,15 @@ class Constraints(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    allowed_tools: Annotated[list[common_v1.ToolPattern] | MISSING, Field(max_length=200)] = MISSING
+    allowed_tools: list[StrictStr] | MISSING = MISSING
     """
     Only these tools; left out: all that the lane allows.
     """
-    forbidden_tools: Annotated[list[common_v1.ToolPattern] | MISSING, Field(max_length=200)] = MISSING
+    forbidden_tools: list[StrictStr] | MISSING = MISSING
     """
     None of these tools, whatever else is said.
     """
-    approval_required: Annotated[list[common_v1.ToolPattern] | MISSING, Field(max_length=200)] = MISSING
+    approval_required: list[StrictStr] | MISSING = MISSING
     """
     Ask an operator before using these; `*` asks before the start.
     """
@@ -62,15 +53,15 @@ class Budget(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    max_runtime_minutes: Annotated[int | float | MISSING, Field(gt=0.0, le=43200.0)] = MISSING
+    max_runtime_minutes: int | float | MISSING = MISSING
     """
     Time running, in minutes.
     """
-    max_llm_calls: Annotated[int | MISSING, Field(ge=0, le=1000000)] = MISSING
+    max_llm_calls: int | MISSING = MISSING
     """
     Calls of a language model; 0: none.
     """
-    max_cost_usd: Annotated[int | float | MISSING, Field(ge=0.0, le=1000000.0)] = MISSING
+    max_cost_usd: int | float | MISSING = MISSING
     """
     Cost in US dollars; 0: nothing.
     """
@@ -85,21 +76,11 @@ class AutonomyWindow(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    start_at: Annotated[
-        StrictStr | MISSING,
-        Field(
-            pattern="^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
-        ),
-    ] = MISSING
+    start_at: StrictStr | MISSING = MISSING
     """
     Not before this moment.
     """
-    end_at: Annotated[
-        StrictStr | MISSING,
-        Field(
-            pattern="^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
-        ),
-    ] = MISSING
+    end_at: StrictStr | MISSING = MISSING
     """
     Not after this moment; rule ENV-1: later than start_at.
     """
@@ -125,16 +106,6 @@ class ReportCadence(StrEnum):
     hybrid = "hybrid"
 
 
-class SuccessCriterion(RootModel[StrictStr]):
-    model_config = ConfigDict(
-        frozen=True,
-    )
-    root: Annotated[StrictStr, Field(max_length=2000, min_length=1)]
-    """
-    One criterion.
-    """
-
-
 class StorageScope(StrEnum):
     """
     Where artifacts are kept.
@@ -154,7 +125,7 @@ class ArtifactPolicy(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    required_outputs: Annotated[list[common_v1.RelativePath] | MISSING, Field(max_length=100)] = MISSING
+    required_outputs: list[StrictStr] | MISSING = MISSING
     """
     Artifact names that must exist for it to be completed.
     """
@@ -183,7 +154,7 @@ class Callback(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    status_url: Annotated[StrictStr, Field(pattern="^https?://[!-~]{1,2000}$")]
+    status_url: StrictStr
     """
     The address that receives them.
     """
@@ -191,10 +162,7 @@ class Callback(BaseModel):
     """
     How the sender proves itself.
     """
-    auth_ref: Annotated[
-        StrictStr | MISSING,
-        Field(pattern="^(env://[A-Z][A-Z0-9_]{0,127}|file:///[^\\u0000-\\u001f]{1,1000})$"),
-    ] = MISSING
+    auth_ref: StrictStr | MISSING = MISSING
     """
     Where the secret is found.
     """
@@ -218,7 +186,7 @@ class Extension(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    uri: Annotated[StrictStr, Field(pattern="^https?://[!-~]{1,500}$")]
+    uri: StrictStr
     """
     Its name; rule ENV-3: each at most once.
     """
@@ -242,30 +210,27 @@ class MissionEnvelope(ContractRoot):
         extra="forbid",
         frozen=True,
     )
-    mission_id: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
+    mission_id: StrictStr | MISSING = MISSING
     """
     The mission's identity; assigned when left out.
     """
-    vp_id: Annotated[
-        StrictStr,
-        Field(max_length=128, pattern="^vp(\\.[a-z0-9][a-z0-9_-]{0,39}){1,5}$"),
-    ]
+    vp_id: StrictStr
     """
     The lane that is asked.
     """
-    vp_session_id: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
+    vp_session_id: StrictStr | MISSING = MISSING
     """
     The lane's session; assigned when left out.
     """
-    vp_runtime_id: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
+    vp_runtime_id: StrictStr | MISSING = MISSING
     """
     The process that runs it; assigned at claim.
     """
-    source_instance_id: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")] = MISSING
+    source_instance_id: StrictStr | MISSING = MISSING
     """
     Who asks; the one the token is bound to when left out.
     """
-    target_instance_id: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")] = MISSING
+    target_instance_id: StrictStr | MISSING = MISSING
     """
     The control plane that is asked, when it is not this one.
     """
@@ -273,7 +238,7 @@ class MissionEnvelope(ContractRoot):
     """
     What kind of work it is.
     """
-    objective: Annotated[StrictStr, Field(max_length=100000, min_length=1)]
+    objective: StrictStr
     """
     What is to be reached, for the agent to read.
     """
@@ -293,16 +258,11 @@ class MissionEnvelope(ContractRoot):
     """
     How urgent it is: interactive before deadline before background.
     """
-    deadline_at: Annotated[
-        StrictStr | MISSING,
-        Field(
-            pattern="^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
-        ),
-    ] = MISSING
+    deadline_at: StrictStr | MISSING = MISSING
     """
     When it is worth nothing any more; rule ENV-2: later than created_at.
     """
-    heartbeat_interval_seconds: Annotated[int, Field(ge=1, le=86400)] = 300
+    heartbeat_interval_seconds: int = 300
     """
     How often at least a report is expected, in seconds.
     """
@@ -310,7 +270,7 @@ class MissionEnvelope(ContractRoot):
     """
     When the lane reports.
     """
-    success_criteria: Annotated[list[SuccessCriterion] | MISSING, Field(max_length=50)] = MISSING
+    success_criteria: list[StrictStr] | MISSING = MISSING
     """
     How the caller will judge it, a sentence each.
     """
@@ -322,7 +282,7 @@ class MissionEnvelope(ContractRoot):
     """
     Where its events are sent.
     """
-    parent_mission_id: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
+    parent_mission_id: StrictStr | MISSING = MISSING
     """
     The mission on whose behalf it runs; rule ENV-4: not itself.
     """
@@ -330,34 +290,19 @@ class MissionEnvelope(ContractRoot):
     """
     Whether people's work depends on it; synthetic traffic never counts for a promotion.
     """
-    idempotency_key: Annotated[
-        StrictStr,
-        Field(max_length=255, min_length=1, pattern="^[^\\u0000-\\u001f\\u007f]*$"),
-    ]
+    idempotency_key: StrictStr
     """
     The same key from the same source is the same mission.
     """
-    trace_id: Annotated[
-        StrictStr | MISSING,
-        Field(
-            max_length=32,
-            min_length=32,
-            pattern="^([0-9a-f]{31}[1-9a-f]|[0-9a-f]{0,30}[1-9a-f][0-9a-f]{0,30}0)$",
-        ),
-    ] = MISSING
+    trace_id: StrictStr | MISSING = MISSING
     """
     The W3C trace it belongs to; assigned when left out.
     """
-    created_at: Annotated[
-        StrictStr | MISSING,
-        Field(
-            pattern="^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
-        ),
-    ] = MISSING
+    created_at: StrictStr | MISSING = MISSING
     """
     When it was made; assigned when left out.
     """
-    extensions: Annotated[list[Extension] | MISSING, Field(max_length=20)] = MISSING
+    extensions: list[Extension] | MISSING = MISSING
     """
     What only some lanes understand.
     """

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
-from pydantic import MISSING, BaseModel, ConfigDict, Field, StrictStr
+from pydantic import MISSING, BaseModel, ConfigDict, StrictStr
 
 from ..judge import ContractRoot
 from . import common_v1
@@ -181,11 +181,11 @@ class Actor(BaseModel):
     """
     In which role.
     """
-    name: Annotated[StrictStr, Field(max_length=200, min_length=1)]
+    name: StrictStr
     """
     The token's name, the runtime's id or the part of the program.
     """
-    reason: Annotated[StrictStr | MISSING, Field(max_length=2000)] = MISSING
+    reason: StrictStr | MISSING = MISSING
     """
     The reason given by a person.
     """
@@ -250,11 +250,11 @@ class Fallback(BaseModel):
     """
     The reason.
     """
-    error: Annotated[StrictStr | MISSING, Field(max_length=8000)] = MISSING
+    error: StrictStr | MISSING = MISSING
     """
     What the lane said. Untrusted.
     """
-    path: Annotated[StrictStr, Field(max_length=200, min_length=1)]
+    path: StrictStr
     """
     The name of the primary path.
     """
@@ -270,18 +270,15 @@ class MissionEvent(ContractRoot):
         extra="allow",
         frozen=True,
     )
-    mission_id: Annotated[StrictStr, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")]
+    mission_id: StrictStr
     """
     The mission.
     """
-    vp_id: Annotated[
-        StrictStr,
-        Field(max_length=128, pattern="^vp(\\.[a-z0-9][a-z0-9_-]{0,39}){1,5}$"),
-    ]
+    vp_id: StrictStr
     """
     The lane.
     """
-    vp_session_id: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
+    vp_session_id: StrictStr | MISSING = MISSING
     """
     The lane's session.
     """
@@ -293,19 +290,19 @@ class MissionEvent(ContractRoot):
     """
     The mission's state afterwards.
     """
-    sequence: Annotated[int, Field(ge=1)]
+    sequence: int
     """
     Its place in the mission's ledger, from 1, assigned by the store, without gaps.
     """
-    attempt: Annotated[int, Field(ge=0)]
+    attempt: int
     """
     The attempt it belongs to; 0 before the first claim.
     """
-    lease_epoch: Annotated[int | MISSING, Field(ge=0)] = MISSING
+    lease_epoch: int | MISSING = MISSING
     """
     The lane's epoch, for events of a lane.
     """
-    transition: Annotated[StrictStr | MISSING, Field(pattern="^[A-Z][0-9]{1,2}(-[a-z]+)?$")] = MISSING
+    transition: StrictStr | MISSING = MISSING
     """
     The row of the life cycle that was taken.
     """
@@ -313,11 +310,11 @@ class MissionEvent(ContractRoot):
     """
     Who caused it.
     """
-    summary: Annotated[StrictStr | MISSING, Field(max_length=65536)] = MISSING
+    summary: StrictStr | MISSING = MISSING
     """
     What happened, for people. Untrusted: escaped wherever shown, never run.
     """
-    artifact_refs: Annotated[list[common_v1.ArtifactReference] | MISSING, Field(max_length=1000)] = MISSING
+    artifact_refs: list[common_v1.ArtifactReference] | MISSING = MISSING
     """
     Artifacts this event brings.
     """
@@ -333,27 +330,15 @@ class MissionEvent(ContractRoot):
     """
     What lies behind it: why it awaits a fallback, gave up its slot, or why its end was asked for.
     """
-    idempotency_key: Annotated[StrictStr | MISSING, Field(max_length=255, min_length=1)] = MISSING
+    idempotency_key: StrictStr | MISSING = MISSING
     """
     The reporter's own key, so that a report can be repeated.
     """
-    trace_id: Annotated[
-        StrictStr | MISSING,
-        Field(
-            max_length=32,
-            min_length=32,
-            pattern="^([0-9a-f]{31}[1-9a-f]|[0-9a-f]{0,30}[1-9a-f][0-9a-f]{0,30}0)$",
-        ),
-    ] = MISSING
+    trace_id: StrictStr | MISSING = MISSING
     """
     The trace it belongs to.
     """
-    emitted_at: Annotated[
-        StrictStr,
-        Field(
-            pattern="^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
-        ),
-    ]
+    emitted_at: StrictStr
     """
     When the store accepted it.
     """
@@ -365,11 +350,11 @@ class MissionEvent(ContractRoot):
     """
     Why and by what the primary path took over.
     """
-    artifact_index: Annotated[list[common_v1.ArtifactReference] | MISSING, Field(max_length=1000)] = MISSING
+    artifact_index: list[common_v1.ArtifactReference] | MISSING = MISSING
     """
     All artifacts of the mission; on final events; rule EVT-1.
     """
-    recommended_next_action: Annotated[StrictStr | MISSING, Field(max_length=4000)] = MISSING
+    recommended_next_action: StrictStr | MISSING = MISSING
     """
     What should happen next; on final events; rule EVT-1. Untrusted.
     """
@@ -385,19 +370,19 @@ class MissionEvent(ContractRoot):
     """
     What it waits for, when blocked.
     """
-    latency_seconds: Annotated[int | float | MISSING, Field(ge=0.0)] = MISSING
+    latency_seconds: int | float | MISSING = MISSING
     """
     From dispatch to this final event, in seconds.
     """
-    queue_seconds: Annotated[int | float | MISSING, Field(ge=0.0)] = MISSING
+    queue_seconds: int | float | MISSING = MISSING
     """
     From dispatch to the first claim, in seconds.
     """
-    previous_digest: Annotated[StrictStr | MISSING, Field(pattern="^[0-9a-f]{64}$")] = MISSING
+    previous_digest: StrictStr | MISSING = MISSING
     """
     The digest of the entry before; left out on the first.
     """
-    digest: Annotated[StrictStr | MISSING, Field(pattern="^[0-9a-f]{64}$")] = MISSING
+    digest: StrictStr | MISSING = MISSING
     """
     SHA-256 of this entry's canonical JSON without this member.
     """

@@ -3,17 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from pydantic import (
-    MISSING,
-    BaseModel,
-    ConfigDict,
-    Field,
-    RootModel,
-    StrictBool,
-    StrictStr,
-)
+from pydantic import MISSING, BaseModel, ConfigDict, StrictBool, StrictStr
 
 from ..judge import ContractRoot
 
@@ -27,11 +19,11 @@ class Document(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    purpose: Annotated[StrictStr, Field(max_length=300, min_length=1)]
+    purpose: StrictStr
     """
     What it is for.
     """
-    path: Annotated[StrictStr, Field(max_length=1000, min_length=1)]
+    path: StrictStr
     """
     Where it is.
     """
@@ -49,23 +41,108 @@ class Status(StrEnum):
     dropped = "dropped"
 
 
-class ExitCriterion(RootModel[StrictStr]):
+class Phase(BaseModel):
+    """
+    One phase.
+    """
+
     model_config = ConfigDict(
+        extra="forbid",
         frozen=True,
     )
-    root: Annotated[StrictStr, Field(max_length=4000, min_length=1)]
+    phase_id: StrictStr
     """
-    One criterion.
+    Its name; rule PRG-1: once among the phases.
+    """
+    goal: StrictStr
+    """
+    What it is to reach.
+    """
+    status: Status
+    """
+    Where it stands.
+    """
+    owner: StrictStr
+    """
+    Who answers for it.
+    """
+    exit_criteria: list[StrictStr]
+    """
+    When it is done; rule PRG-5: a phase that is done has no open item in the checklist.
+    """
+    objective: StrictStr | MISSING = MISSING
+    """
+    What is worked on now.
     """
 
 
-class EvidenceItem(RootModel[StrictStr]):
+class ChecklistItem(BaseModel):
+    """
+    One item.
+    """
+
     model_config = ConfigDict(
+        extra="forbid",
         frozen=True,
     )
-    root: Annotated[StrictStr, Field(max_length=4000, min_length=1)]
+    item_id: StrictStr
     """
-    A path, an address or a sentence.
+    Its name; rule PRG-1: once in the checklist.
+    """
+    phase_id: StrictStr
+    """
+    Its phase; rule PRG-2: one of the phases.
+    """
+    text: StrictStr
+    """
+    What is to be done.
+    """
+    done: StrictBool
+    """
+    Whether it is.
+    """
+    done_on: StrictStr | MISSING = MISSING
+    """
+    The day it was.
+    """
+    evidence: list[StrictStr] | MISSING = MISSING
+    """
+    What shows it.
+    """
+    notes: StrictStr | MISSING = MISSING
+    """
+    What else is worth knowing.
+    """
+
+
+class StatusLogItem(BaseModel):
+    """
+    One entry.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+    )
+    date: StrictStr
+    """
+    The day.
+    """
+    area: StrictStr
+    """
+    What it is about.
+    """
+    update: StrictStr
+    """
+    What happened.
+    """
+    impact: StrictStr | MISSING = MISSING
+    """
+    What that means.
+    """
+    next_action: StrictStr | MISSING = MISSING
+    """
+    What comes next.
     """
 
 
@@ -90,13 +167,73 @@ class Decision(StrEnum):
     superseded = "superseded"
 
 
-class AffectedItem(RootModel[StrictStr]):
+class ChangeRegisterItem(BaseModel):
+    """
+    One change.
+    """
+
     model_config = ConfigDict(
+        extra="forbid",
         frozen=True,
     )
-    root: Annotated[StrictStr, Field(max_length=1000, min_length=1)]
+    change_id: StrictStr
     """
-    A document or a part.
+    Its name; rule PRG-1: once in the register.
+    """
+    date: StrictStr
+    """
+    The day.
+    """
+    type: Type
+    """
+    What kind of change.
+    """
+    description: StrictStr
+    """
+    What is changed.
+    """
+    requested_by: StrictStr
+    """
+    Who asked for it.
+    """
+    decision: Decision
+    """
+    What was decided.
+    """
+    affected: list[StrictStr] | MISSING = MISSING
+    """
+    What must follow it.
+    """
+
+
+class Decision1(BaseModel):
+    """
+    One decision.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+    )
+    decision_id: StrictStr
+    """
+    Its name; rule PRG-1: once among the decisions.
+    """
+    date: StrictStr
+    """
+    The day.
+    """
+    decision: StrictStr
+    """
+    What was decided.
+    """
+    rationale: StrictStr
+    """
+    Why.
+    """
+    revisit_trigger: StrictStr | MISSING = MISSING
+    """
+    When to think again.
     """
 
 
@@ -131,193 +268,6 @@ class Status2(StrEnum):
     closed = "closed"
 
 
-class Phase(BaseModel):
-    """
-    One phase.
-    """
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-    )
-    phase_id: Annotated[StrictStr, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-    """
-    Its name; rule PRG-1: once among the phases.
-    """
-    goal: Annotated[StrictStr, Field(max_length=4000, min_length=1)]
-    """
-    What it is to reach.
-    """
-    status: Status
-    """
-    Where it stands.
-    """
-    owner: Annotated[StrictStr, Field(max_length=200, min_length=1)]
-    """
-    Who answers for it.
-    """
-    exit_criteria: Annotated[list[ExitCriterion], Field(max_length=100, min_length=1)]
-    """
-    When it is done; rule PRG-5: a phase that is done has no open item in the checklist.
-    """
-    objective: Annotated[StrictStr | MISSING, Field(max_length=4000, min_length=1)] = MISSING
-    """
-    What is worked on now.
-    """
-
-
-class ChecklistItem(BaseModel):
-    """
-    One item.
-    """
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-    )
-    item_id: Annotated[StrictStr, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-    """
-    Its name; rule PRG-1: once in the checklist.
-    """
-    phase_id: Annotated[StrictStr, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-    """
-    Its phase; rule PRG-2: one of the phases.
-    """
-    text: Annotated[StrictStr, Field(max_length=4000, min_length=1)]
-    """
-    What is to be done.
-    """
-    done: StrictBool
-    """
-    Whether it is.
-    """
-    done_on: Annotated[
-        StrictStr | MISSING,
-        Field(pattern="^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"),
-    ] = MISSING
-    """
-    The day it was.
-    """
-    evidence: Annotated[list[EvidenceItem] | MISSING, Field(max_length=100)] = MISSING
-    """
-    What shows it.
-    """
-    notes: Annotated[StrictStr | MISSING, Field(max_length=4000, min_length=1)] = MISSING
-    """
-    What else is worth knowing.
-    """
-
-
-class StatusLogItem(BaseModel):
-    """
-    One entry.
-    """
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-    )
-    date: Annotated[
-        StrictStr,
-        Field(pattern="^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"),
-    ]
-    """
-    The day.
-    """
-    area: Annotated[StrictStr, Field(max_length=200, min_length=1)]
-    """
-    What it is about.
-    """
-    update: Annotated[StrictStr, Field(max_length=20000, min_length=1)]
-    """
-    What happened.
-    """
-    impact: Annotated[StrictStr | MISSING, Field(max_length=20000, min_length=1)] = MISSING
-    """
-    What that means.
-    """
-    next_action: Annotated[StrictStr | MISSING, Field(max_length=4000, min_length=1)] = MISSING
-    """
-    What comes next.
-    """
-
-
-class ChangeRegisterItem(BaseModel):
-    """
-    One change.
-    """
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-    )
-    change_id: Annotated[StrictStr, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-    """
-    Its name; rule PRG-1: once in the register.
-    """
-    date: Annotated[
-        StrictStr,
-        Field(pattern="^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"),
-    ]
-    """
-    The day.
-    """
-    type: Type
-    """
-    What kind of change.
-    """
-    description: Annotated[StrictStr, Field(max_length=4000, min_length=1)]
-    """
-    What is changed.
-    """
-    requested_by: Annotated[StrictStr, Field(max_length=200, min_length=1)]
-    """
-    Who asked for it.
-    """
-    decision: Decision
-    """
-    What was decided.
-    """
-    affected: Annotated[list[AffectedItem] | MISSING, Field(max_length=200)] = MISSING
-    """
-    What must follow it.
-    """
-
-
-class Decision1(BaseModel):
-    """
-    One decision.
-    """
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-    )
-    decision_id: Annotated[StrictStr, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-    """
-    Its name; rule PRG-1: once among the decisions.
-    """
-    date: Annotated[
-        StrictStr,
-        Field(pattern="^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"),
-    ]
-    """
-    The day.
-    """
-    decision: Annotated[StrictStr, Field(max_length=4000, min_length=1)]
-    """
-    What was decided.
-    """
-    rationale: Annotated[StrictStr, Field(max_length=4000, min_length=1)]
-    """
-    Why.
-    """
-    revisit_trigger: Annotated[StrictStr | MISSING, Field(max_length=4000, min_length=1)] = MISSING
-    """
-    When to think again.
-    """
-
-
 class Risk(BaseModel):
     """
     One risk.
@@ -327,11 +277,11 @@ class Risk(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    risk_id: Annotated[StrictStr, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    risk_id: StrictStr
     """
     Its name; rule PRG-1: once among the risks.
     """
-    risk: Annotated[StrictStr, Field(max_length=4000, min_length=1)]
+    risk: StrictStr
     """
     What may happen.
     """
@@ -343,11 +293,11 @@ class Risk(BaseModel):
     """
     How bad it would be.
     """
-    mitigation: Annotated[StrictStr, Field(max_length=4000, min_length=1)]
+    mitigation: StrictStr
     """
     What is done about it.
     """
-    owner: Annotated[StrictStr, Field(max_length=200, min_length=1)]
+    owner: StrictStr
     """
     Who watches it.
     """
@@ -366,18 +316,15 @@ class Lesson(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    date: Annotated[
-        StrictStr,
-        Field(pattern="^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"),
-    ]
+    date: StrictStr
     """
     The day.
     """
-    lesson: Annotated[StrictStr, Field(max_length=4000, min_length=1)]
+    lesson: StrictStr
     """
     What was learned.
     """
-    action_taken: Annotated[StrictStr | MISSING, Field(max_length=4000, min_length=1)] = MISSING
+    action_taken: StrictStr | MISSING = MISSING
     """
     What was done about it.
     """
@@ -393,48 +340,43 @@ class ProgramControl(ContractRoot):
         extra="forbid",
         frozen=True,
     )
-    program: Annotated[StrictStr, Field(max_length=200, min_length=1)]
+    program: StrictStr
     """
     The programme's name.
     """
-    updated_at: Annotated[
-        StrictStr,
-        Field(
-            pattern="^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
-        ),
-    ]
+    updated_at: StrictStr
     """
     When the book was last written.
     """
-    documents: Annotated[list[Document] | MISSING, Field(max_length=500)] = MISSING
+    documents: list[Document] | MISSING = MISSING
     """
     Where the documents are that it leans on.
     """
-    phases: Annotated[list[Phase], Field(max_length=200, min_length=1)]
+    phases: list[Phase]
     """
     The phases, in order.
     """
-    checklist: Annotated[list[ChecklistItem], Field(max_length=5000)]
+    checklist: list[ChecklistItem]
     """
     What is to be done.
     """
-    status_log: Annotated[list[StatusLogItem], Field(max_length=100000)]
+    status_log: list[StatusLogItem]
     """
     What happened; rule PRG-3: the newest last.
     """
-    change_register: Annotated[list[ChangeRegisterItem], Field(max_length=10000)]
+    change_register: list[ChangeRegisterItem]
     """
     Changes of scope, architecture or process.
     """
-    decisions: Annotated[list[Decision1], Field(max_length=10000)]
+    decisions: list[Decision1]
     """
     How things are built, and why.
     """
-    risks: Annotated[list[Risk], Field(max_length=10000)]
+    risks: list[Risk]
     """
     What may go wrong.
     """
-    lessons: Annotated[list[Lesson], Field(max_length=10000)]
+    lessons: list[Lesson]
     """
     What was learned; rule PRG-3: the newest last.
     """

@@ -5,17 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
-from pydantic import (
-    MISSING,
-    BaseModel,
-    ConfigDict,
-    Field,
-    RootModel,
-    StrictBool,
-    StrictStr,
-    confloat,
-    conint,
-)
+from pydantic import MISSING, BaseModel, ConfigDict, Field, StrictBool, StrictStr
 
 from ..judge import ContractRoot
 from . import rollout_policy_v1
@@ -48,76 +38,25 @@ class Window(BaseModel):
         extra="allow",
         frozen=True,
     )
-    from_: Annotated[
-        StrictStr,
-        Field(
-            alias="from",
-            pattern="^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$",
-        ),
-    ]
+    from_: Annotated[StrictStr, Field(alias="from")]
     """
     The beginning.
     """
-    to: Annotated[
-        StrictStr,
-        Field(
-            pattern="^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
-        ),
-    ]
+    to: StrictStr
     """
     The end; rule EVI-2: not before the beginning.
     """
-    mission_limit: Annotated[int, Field(ge=1, le=500)]
+    mission_limit: int
     """
     Missions at most.
     """
-    event_limit: Annotated[int, Field(ge=1, le=1000)]
+    event_limit: int
     """
     Events at most.
     """
-    traffic: Annotated[list[TrafficEnum], Field(min_length=1)]
+    traffic: list[TrafficEnum]
     """
     What counted.
-    """
-
-
-class MissionsConsidered(RootModel[int]):
-    model_config = ConfigDict(
-        frozen=True,
-    )
-    root: Annotated[int, Field(ge=0)]
-    """
-    Finished missions looked at.
-    """
-
-
-class MissionsWithFallback(RootModel[int]):
-    model_config = ConfigDict(
-        frozen=True,
-    )
-    root: Annotated[int, Field(ge=0)]
-    """
-    Those the primary path took over; rule EVI-3: no more than were looked at.
-    """
-
-
-class ConsecutiveLaneFailures(RootModel[int]):
-    model_config = ConfigDict(
-        frozen=True,
-    )
-    root: Annotated[int, Field(ge=0)]
-    """
-    Missions in a row, up to now, that the lane failed.
-    """
-
-
-class ContinuityBreaks(RootModel[int]):
-    model_config = ConfigDict(
-        frozen=True,
-    )
-    root: Annotated[int, Field(ge=0)]
-    """
-    Changes of session or workspace that nothing accounts for.
     """
 
 
@@ -130,41 +69,60 @@ class Numbers(BaseModel):
         extra="allow",
         frozen=True,
     )
-    missions_considered: MissionsConsidered | None
+    missions_considered: int | None
     """
     Finished missions looked at.
     """
-    missions_with_fallback: MissionsWithFallback | None
+    missions_with_fallback: int | None
     """
     Those the primary path took over; rule EVI-3: no more than were looked at.
     """
-    fallback_rate: conint(ge=0, le=1) | confloat(ge=0.0, le=1.0) | None
+    fallback_rate: int | float | None
     """
     Their share; null where there is nothing to divide by.
     """
-    upper_bound: conint(ge=0, le=1) | confloat(ge=0.0, le=1.0) | None
+    upper_bound: int | float | None
     """
     One-sided upper bound on the true rate; null where there is nothing to divide by.
     """
-    lower_bound: conint(ge=0, le=1) | confloat(ge=0.0, le=1.0) | None
+    lower_bound: int | float | None
     """
     One-sided lower bound on the true rate; null where there is nothing to divide by.
     """
-    p95_seconds: conint(ge=0) | confloat(ge=0.0) | None
+    p95_seconds: int | float | None
     """
     The 95th percentile of latency, in seconds; null without missions.
     """
-    consecutive_lane_failures: ConsecutiveLaneFailures | None
+    consecutive_lane_failures: int | None
     """
     Missions in a row, up to now, that the lane failed.
     """
-    continuity_breaks: ContinuityBreaks | None
+    continuity_breaks: int | None
     """
     Changes of session or workspace that nothing accounts for.
     """
-    delegated_share: conint(ge=0, le=1) | confloat(ge=0.0, le=1.0) | None
+    delegated_share: int | float | None
     """
     Eligible turns of those whose intent matched; null where there is nothing to divide by.
+    """
+
+
+class Finding(BaseModel):
+    """
+    One finding.
+    """
+
+    model_config = ConfigDict(
+        extra="allow",
+        frozen=True,
+    )
+    condition: StrictStr
+    """
+    The condition.
+    """
+    detail: StrictStr | MISSING = MISSING
+    """
+    The figures behind it.
     """
 
 
@@ -213,32 +171,13 @@ class Policy(BaseModel):
         extra="allow",
         frozen=True,
     )
-    policy_id: Annotated[StrictStr, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")]
+    policy_id: StrictStr
     """
     Its name.
     """
-    digest: Annotated[StrictStr, Field(pattern="^[0-9a-f]{64}$")]
+    digest: StrictStr
     """
     The digest of its canonical JSON.
-    """
-
-
-class Finding(BaseModel):
-    """
-    One finding.
-    """
-
-    model_config = ConfigDict(
-        extra="allow",
-        frozen=True,
-    )
-    condition: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
-    """
-    The condition.
-    """
-    detail: Annotated[StrictStr | MISSING, Field(max_length=2000, min_length=1)] = MISSING
-    """
-    The figures behind it.
     """
 
 
@@ -252,31 +191,23 @@ class RolloutEvidence(ContractRoot):
         extra="allow",
         frozen=True,
     )
-    evidence_id: Annotated[StrictStr, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")]
+    evidence_id: StrictStr
     """
     The entry's identity.
     """
-    vp_id: Annotated[
-        StrictStr,
-        Field(max_length=128, pattern="^vp(\\.[a-z0-9][a-z0-9_-]{0,39}){1,5}$"),
-    ]
+    vp_id: StrictStr
     """
     The lane.
     """
-    sequence: Annotated[int, Field(ge=1, le=9007199254740991)]
+    sequence: int
     """
     Its place in the lane's chain, from 1, without gaps.
     """
-    captured_at: Annotated[
-        StrictStr,
-        Field(
-            pattern="^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
-        ),
-    ]
+    captured_at: StrictStr
     """
     When it was captured.
     """
-    captured_by: Annotated[StrictStr | MISSING, Field(max_length=200, min_length=1)] = MISSING
+    captured_by: StrictStr | MISSING = MISSING
     """
     Who captured it: a token's name or a part of the program.
     """
@@ -292,7 +223,7 @@ class RolloutEvidence(ContractRoot):
     """
     What was seen; null where nothing could be read.
     """
-    findings: Annotated[list[Finding], Field(max_length=100)]
+    findings: list[Finding]
     """
     Every condition of the policy that held.
     """
@@ -320,23 +251,23 @@ class RolloutEvidence(ContractRoot):
     """
     The policy it was judged by.
     """
-    configuration_digest: Annotated[StrictStr, Field(pattern="^[0-9a-f]{64}$")]
+    configuration_digest: StrictStr
     """
     The digest of the lane's configuration in effect.
     """
-    reference: Annotated[StrictStr | MISSING, Field(max_length=500)] = MISSING
+    reference: StrictStr | MISSING = MISSING
     """
     Where more is to be found, e.g. a change or an incident. Untrusted.
     """
-    notes: Annotated[StrictStr | MISSING, Field(max_length=4000)] = MISSING
+    notes: StrictStr | MISSING = MISSING
     """
     What a person noted. Untrusted.
     """
-    previous_digest: Annotated[StrictStr | MISSING, Field(pattern="^[0-9a-f]{64}$")] = MISSING
+    previous_digest: StrictStr | MISSING = MISSING
     """
     The digest of the lane's entry before; rule EVI-1: left out on the first, and only there.
     """
-    digest: Annotated[StrictStr, Field(pattern="^[0-9a-f]{64}$")]
+    digest: StrictStr
     """
     SHA-256 of this entry's canonical JSON without this member.
     """

@@ -28,31 +28,31 @@ class Sustained(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    mission_limit: Annotated[int, Field(ge=1, le=500)]
+    mission_limit: int
     """
     Missions looked at.
     """
-    event_limit: Annotated[int, Field(ge=1, le=1000)]
+    event_limit: int
     """
     Events looked at.
     """
-    cadence_seconds: Annotated[int, Field(ge=60, le=604800)]
+    cadence_seconds: int
     """
     How often evidence is captured, in seconds.
     """
-    rate_watch: Annotated[int | float, Field(ge=0.0, le=1.0)]
+    rate_watch: int | float
     """
     A fallback rate from here on is watched; rule ROL-2: below the critical one.
     """
-    rate_critical: Annotated[int | float, Field(ge=0.0, le=1.0)]
+    rate_critical: int | float
     """
     A fallback rate from here on forces the fallback.
     """
-    p95_watch_seconds: Annotated[int | float, Field(gt=0.0, le=86400.0)]
+    p95_watch_seconds: int | float
     """
     A 95th percentile of latency from here on is watched, in seconds; rule ROL-2: below the critical one.
     """
-    p95_critical_seconds: Annotated[int | float, Field(gt=0.0, le=86400.0)]
+    p95_critical_seconds: int | float
     """
     A 95th percentile of latency from here on forces the fallback, in seconds.
     """
@@ -67,15 +67,15 @@ class Rollback(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    lower_bound_above: Annotated[int | float, Field(ge=0.0, le=1.0)]
+    lower_bound_above: int | float
     """
     The lower bound on the fallback rate since the stage began lies above this.
     """
-    min_missions: Annotated[int, Field(ge=1, le=500)]
+    min_missions: int
     """
     Finished missions since the stage began, at least, for the bound to count.
     """
-    consecutive_lane_failures: Annotated[int, Field(ge=1, le=500)]
+    consecutive_lane_failures: int
     """
     Missions in a row that the lane failed.
     """
@@ -83,7 +83,7 @@ class Rollback(BaseModel):
     """
     The session or the workspace changed and nothing says that it was recovered.
     """
-    missed_cadences: Annotated[int, Field(ge=1, le=100)]
+    missed_cadences: int
     """
     Cadences in a row without a snapshot.
     """
@@ -98,13 +98,32 @@ class Alarm(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    window_missions: Annotated[int, Field(ge=1, le=500)]
+    window_missions: int
     """
     The newest finished missions that are looked at.
     """
-    rate_above: Annotated[int | float, Field(ge=0.0, le=1.0)]
+    rate_above: int | float
     """
     Their fallback rate lies above this.
+    """
+
+
+class Condition(BaseModel):
+    """
+    One condition.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+    )
+    name: StrictStr
+    """
+    Its name.
+    """
+    description: StrictStr
+    """
+    When it holds.
     """
 
 
@@ -167,56 +186,37 @@ class Edge(BaseModel):
     """
     The stage that is reached.
     """
-    min_missions: Annotated[int, Field(ge=1, le=500)]
+    min_missions: int
     """
     Finished missions since the stage began, at least; rule ROL-3: enough to reach max_bound without a fallback.
     """
-    max_bound: Annotated[int | float, Field(gt=0.0, le=1.0)]
+    max_bound: int | float
     """
     The upper bound on the fallback rate lies below this.
     """
-    max_rate: Annotated[int | float | MISSING, Field(ge=0.0, le=1.0)] = MISSING
+    max_rate: int | float | MISSING = MISSING
     """
     The fallback rate itself lies below this; left out: the bound is enough.
     """
-    p95_watch_seconds: Annotated[int | float, Field(gt=0.0, le=86400.0)]
+    p95_watch_seconds: int | float
     """
     A 95th percentile of latency from here on holds the stage, in seconds; rule ROL-2: below the critical one.
     """
-    p95_critical_seconds: Annotated[int | float, Field(gt=0.0, le=86400.0)]
+    p95_critical_seconds: int | float
     """
     A 95th percentile of latency from here on is critical, in seconds.
     """
-    observe_missions: Annotated[int, Field(ge=0, le=500)]
+    observe_missions: int
     """
     Missions to be seen after the promotion before the next one is looked at.
     """
-    cadence_seconds: Annotated[int, Field(ge=60, le=604800)]
+    cadence_seconds: int
     """
     How often evidence is captured, in seconds.
     """
-    traffic: Annotated[list[TrafficEnum], Field(min_length=1)]
+    traffic: list[TrafficEnum]
     """
     What counts.
-    """
-
-
-class Condition(BaseModel):
-    """
-    One condition.
-    """
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-    )
-    name: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
-    """
-    Its name.
-    """
-    description: Annotated[StrictStr, Field(max_length=1000, min_length=1)]
-    """
-    When it holds.
     """
 
 
@@ -233,7 +233,7 @@ class Decision2(BaseModel):
     """
     The stage the lane is in.
     """
-    condition: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
+    condition: StrictStr
     """
     What must hold.
     """
@@ -257,19 +257,19 @@ class RolloutPolicy(ContractRoot):
         extra="forbid",
         frozen=True,
     )
-    policy_id: Annotated[StrictStr, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")]
+    policy_id: StrictStr
     """
     The policy's name.
     """
-    description: Annotated[StrictStr | MISSING, Field(max_length=2000)] = MISSING
+    description: StrictStr | MISSING = MISSING
     """
     What it is for.
     """
-    confidence: Annotated[int | float, Field(ge=0.5, le=0.999)]
+    confidence: int | float
     """
     The confidence of every one-sided bound, as a share.
     """
-    edges: Annotated[list[Edge], Field(max_length=4, min_length=1)]
+    edges: list[Edge]
     """
     The promotions; rule ROL-1: each leads to the next stage, in the order of the stages.
     """
@@ -285,7 +285,7 @@ class RolloutPolicy(ContractRoot):
     """
     What holds the stage and calls a person.
     """
-    stale_after_seconds: Annotated[int, Field(ge=60, le=2592000)]
+    stale_after_seconds: int
     """
     Evidence older than this decides nothing, in seconds.
     """
@@ -293,11 +293,11 @@ class RolloutPolicy(ContractRoot):
     """
     The stage to return to when a forced fallback is lifted.
     """
-    conditions: Annotated[list[Condition], Field(max_length=100, min_length=1)]
+    conditions: list[Condition]
     """
     What evidence can show; rule ROL-4: each name once.
     """
-    decisions: Annotated[list[Decision2], Field(max_length=200, min_length=1)]
+    decisions: list[Decision2]
     """
     The table of decisions, in order: of the rows of a stage the first whose condition holds. Rule ROL-5: every condition is declared; rule ROL-6: the last row of each stage is `otherwise`.
     """

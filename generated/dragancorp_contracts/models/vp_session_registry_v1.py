@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
-from pydantic import MISSING, BaseModel, ConfigDict, Field, StrictBool, StrictStr
-from typing_extensions import TypeAliasType
+from pydantic import MISSING, BaseModel, ConfigDict, StrictBool, StrictStr
 
 from ..judge import ContractRoot
 from . import common_v1, mission_envelope_v1, mission_event_v1
@@ -25,12 +24,6 @@ class Status(StrEnum):
     retired = "retired"
 
 
-MissionCountsAdditionalProperty = TypeAliasType("MissionCountsAdditionalProperty", Annotated[int, Field(ge=0)])
-"""
-How many.
-"""
-
-
 class SessionRecord(BaseModel):
     """
     One lane session: one row a lane.
@@ -40,14 +33,11 @@ class SessionRecord(BaseModel):
         extra="allow",
         frozen=True,
     )
-    vp_id: Annotated[
-        StrictStr,
-        Field(max_length=128, pattern="^vp(\\.[a-z0-9][a-z0-9_-]{0,39}){1,5}$"),
-    ]
+    vp_id: StrictStr
     """
     The lane.
     """
-    vp_session_id: Annotated[StrictStr, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")]
+    vp_session_id: StrictStr
     """
     The session, kept across restarts.
     """
@@ -55,53 +45,43 @@ class SessionRecord(BaseModel):
     """
     Where the session stands.
     """
-    vp_runtime_id: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
+    vp_runtime_id: StrictStr | MISSING = MISSING
     """
     The process that holds the lease.
     """
-    lease_owner: Annotated[StrictStr | MISSING, Field(max_length=300, min_length=1)] = MISSING
+    lease_owner: StrictStr | MISSING = MISSING
     """
     The unique name of the holder.
     """
-    lease_epoch: Annotated[int, Field(ge=0)]
+    lease_epoch: int
     """
     Raised by every acquire, observed expiry and reset.
     """
-    lease_expires_at: Annotated[
-        StrictStr | MISSING,
-        Field(
-            pattern="^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
-        ),
-    ] = MISSING
+    lease_expires_at: StrictStr | MISSING = MISSING
     """
     Until when the lease is good, as far as the holder's last renewal said.
     """
-    beat: Annotated[int, Field(ge=0)]
+    beat: int
     """
     A counter the holder raises with every heartbeat.
     """
-    heartbeat_at: Annotated[
-        StrictStr | MISSING,
-        Field(
-            pattern="^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
-        ),
-    ] = MISSING
+    heartbeat_at: StrictStr | MISSING = MISSING
     """
     When the last heartbeat came.
     """
-    executor_session_id: Annotated[StrictStr | MISSING, Field(max_length=500, min_length=1)] = MISSING
+    executor_session_id: StrictStr | MISSING = MISSING
     """
     The executor's own session id.
     """
-    continuity_id: Annotated[StrictStr, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")]
+    continuity_id: StrictStr
     """
     Stays the same as long as session and workspace do.
     """
-    workspace: Annotated[StrictStr | MISSING, Field(max_length=4000, min_length=1)] = MISSING
+    workspace: StrictStr | MISSING = MISSING
     """
     The workspace's path on the holder's host.
     """
-    last_error: Annotated[StrictStr | MISSING, Field(max_length=8000)] = MISSING
+    last_error: StrictStr | MISSING = MISSING
     """
     The last trouble, until it is over. Untrusted.
     """
@@ -109,29 +89,19 @@ class SessionRecord(BaseModel):
     """
     A drain was asked and has not been announced as done.
     """
-    last_sequence: Annotated[int | MISSING, Field(ge=0)] = MISSING
+    last_sequence: int | MISSING = MISSING
     """
     The sequence of its newest event.
     """
-    mission_counts: dict[str, MissionCountsAdditionalProperty] | MISSING = MISSING
+    mission_counts: dict[str, int] | MISSING = MISSING
     """
     Unfinished missions of the lane by state.
     """
-    created_at: Annotated[
-        StrictStr,
-        Field(
-            pattern="^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
-        ),
-    ]
+    created_at: StrictStr
     """
     When the lane was first configured.
     """
-    updated_at: Annotated[
-        StrictStr,
-        Field(
-            pattern="^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
-        ),
-    ]
+    updated_at: StrictStr
     """
     When the row last changed.
     """
@@ -292,26 +262,23 @@ class MissionRecord(BaseModel):
         extra="allow",
         frozen=True,
     )
-    mission_id: Annotated[StrictStr, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")]
+    mission_id: StrictStr
     """
     The mission.
     """
-    vp_id: Annotated[
-        StrictStr,
-        Field(max_length=128, pattern="^vp(\\.[a-z0-9][a-z0-9_-]{0,39}){1,5}$"),
-    ]
+    vp_id: StrictStr
     """
     The lane.
     """
-    vp_session_id: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
+    vp_session_id: StrictStr | MISSING = MISSING
     """
     The lane's session.
     """
-    vp_runtime_id: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
+    vp_runtime_id: StrictStr | MISSING = MISSING
     """
     The process that claimed it last.
     """
-    source_instance_id: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")] = MISSING
+    source_instance_id: StrictStr | MISSING = MISSING
     """
     Who asked.
     """
@@ -323,11 +290,11 @@ class MissionRecord(BaseModel):
     """
     Where it stands.
     """
-    attempt: Annotated[int, Field(ge=0)]
+    attempt: int
     """
     How often it was claimed: the fence.
     """
-    failures: Annotated[int, Field(ge=0)]
+    failures: int
     """
     How often it ended its worker.
     """
@@ -335,21 +302,11 @@ class MissionRecord(BaseModel):
     """
     Who works on it.
     """
-    hold_expires_at: Annotated[
-        StrictStr | MISSING,
-        Field(
-            pattern="^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
-        ),
-    ] = MISSING
+    hold_expires_at: StrictStr | MISSING = MISSING
     """
     Until when the hold is good.
     """
-    cancel_requested_at: Annotated[
-        StrictStr | MISSING,
-        Field(
-            pattern="^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
-        ),
-    ] = MISSING
+    cancel_requested_at: StrictStr | MISSING = MISSING
     """
     When its end was first asked for.
     """
@@ -365,12 +322,7 @@ class MissionRecord(BaseModel):
     """
     Set aside for an operator.
     """
-    not_before: Annotated[
-        StrictStr | MISSING,
-        Field(
-            pattern="^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
-        ),
-    ] = MISSING
+    not_before: StrictStr | MISSING = MISSING
     """
     No claim before this moment.
     """
@@ -394,26 +346,19 @@ class MissionRecord(BaseModel):
     """
     The primary path took over.
     """
-    continuity_id: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
+    continuity_id: StrictStr | MISSING = MISSING
     """
     The session's continuity id at the last claim.
     """
-    retry_of: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
+    retry_of: StrictStr | MISSING = MISSING
     """
     The mission it repeats.
     """
-    parent_mission_id: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
+    parent_mission_id: StrictStr | MISSING = MISSING
     """
     The mission on whose behalf it runs.
     """
-    trace_id: Annotated[
-        StrictStr | MISSING,
-        Field(
-            max_length=32,
-            min_length=32,
-            pattern="^([0-9a-f]{31}[1-9a-f]|[0-9a-f]{0,30}[1-9a-f][0-9a-f]{0,30}0)$",
-        ),
-    ] = MISSING
+    trace_id: StrictStr | MISSING = MISSING
     """
     The trace it belongs to.
     """
@@ -421,47 +366,27 @@ class MissionRecord(BaseModel):
     """
     Usage so far.
     """
-    last_sequence: Annotated[int, Field(ge=0)]
+    last_sequence: int
     """
     The sequence of its newest event.
     """
-    created_at: Annotated[
-        StrictStr,
-        Field(
-            pattern="^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
-        ),
-    ]
+    created_at: StrictStr
     """
     When it was dispatched.
     """
-    updated_at: Annotated[
-        StrictStr,
-        Field(
-            pattern="^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
-        ),
-    ]
+    updated_at: StrictStr
     """
     When the row last changed.
     """
-    started_at: Annotated[
-        StrictStr | MISSING,
-        Field(
-            pattern="^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
-        ),
-    ] = MISSING
+    started_at: StrictStr | MISSING = MISSING
     """
     When it was first claimed.
     """
-    finished_at: Annotated[
-        StrictStr | MISSING,
-        Field(
-            pattern="^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
-        ),
-    ] = MISSING
+    finished_at: StrictStr | MISSING = MISSING
     """
     When it ended.
     """
-    callback_undelivered: Annotated[int | MISSING, Field(ge=0)] = MISSING
+    callback_undelivered: int | MISSING = MISSING
     """
     Callbacks that have not been delivered yet.
     """
@@ -512,14 +437,11 @@ class SessionEvent(BaseModel):
         extra="allow",
         frozen=True,
     )
-    vp_id: Annotated[
-        StrictStr,
-        Field(max_length=128, pattern="^vp(\\.[a-z0-9][a-z0-9_-]{0,39}){1,5}$"),
-    ]
+    vp_id: StrictStr
     """
     The lane.
     """
-    vp_session_id: Annotated[StrictStr | MISSING, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")] = MISSING
+    vp_session_id: StrictStr | MISSING = MISSING
     """
     The session.
     """
@@ -531,15 +453,15 @@ class SessionEvent(BaseModel):
     """
     The session's status afterwards.
     """
-    sequence: Annotated[int, Field(ge=1)]
+    sequence: int
     """
     Its place in the lane's ledger, from 1, without gaps.
     """
-    lease_epoch: Annotated[int, Field(ge=0)]
+    lease_epoch: int
     """
     The epoch afterwards.
     """
-    transition: Annotated[StrictStr | MISSING, Field(pattern="^[A-Z][0-9]{1,2}(-[a-z]+)?$")] = MISSING
+    transition: StrictStr | MISSING = MISSING
     """
     The row of the life cycle that was taken.
     """
@@ -551,20 +473,15 @@ class SessionEvent(BaseModel):
     """
     What else is to be said: the error, the owner, the outcome.
     """
-    emitted_at: Annotated[
-        StrictStr,
-        Field(
-            pattern="^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
-        ),
-    ]
+    emitted_at: StrictStr
     """
     When the store accepted it.
     """
-    previous_digest: Annotated[StrictStr | MISSING, Field(pattern="^[0-9a-f]{64}$")] = MISSING
+    previous_digest: StrictStr | MISSING = MISSING
     """
     The digest of the entry before.
     """
-    digest: Annotated[StrictStr | MISSING, Field(pattern="^[0-9a-f]{64}$")] = MISSING
+    digest: StrictStr | MISSING = MISSING
     """
     SHA-256 of this entry's canonical JSON without this member.
     """

@@ -39,11 +39,6 @@ def trouble(pattern: str, *, house: bool) -> str | None:
     return _house_trouble(pattern, outside) if house else None
 
 
-def shared(pattern: str) -> bool:
-    """Whether a pattern keeps the narrower syntax of the house."""
-    return trouble(pattern, house=True) is None
-
-
 def _house_trouble(pattern: str, outside: str) -> str | None:
     if not re.match(r"^\^.*\$$", pattern, re.DOTALL) or re.search(r"(?<!\\)[\^$]", outside[1:-1]):
         return "anchor it at both ends, `^...$`, with no other anchors"

@@ -1,7 +1,8 @@
 """The typed view of a schema: what its model shows of it, in the few words that the model generator reads right.
 
 Every step only widens: whatever a schema accepts, its view accepts too. What a view does not say (conditions, patterns
-of names, members that depend on others, a value's exact bounds) is held by the judge, which every root asks first.
+of names, members that depend on others, bounds and patterns) is held by the judge, which every root asks first; asking
+for it twice would cost as much again.
 """
 
 import re
@@ -9,14 +10,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from dragancorp.codegen.naming import TAKEN, class_name, unique
-from dragancorp.codegen.patterns import shared
 from dragancorp.codegen.references import Place, References, root
 from dragancorp.codegen.sources import Sources, Spec
 from dragancorp.codegen.value_types import EVERY, Types, followed, type_of
 
-_LARGEST = 2**53
-_SIZES = {"string": ("minLength", "maxLength"), "array": ("minItems", "maxItems")}
-_BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 # What says more than where a value comes from; a schema without any is a mere reference or choice.
 _SAYING = {"type", "properties", "items", "prefixItems", "additionalProperties", "enum", "const", "required"}
 
@@ -105,13 +102,10 @@ class Views:
             self._inlining.pop()
 
     def _is_named(self, place: Place) -> bool:
+        """Whether a shape has a class of its own: an object with members, or a choice of texts."""
         if (place.spec.module, place.pointer) not in self._names:
             return False
-        return self._is_class(place) or (
-            len(self._types.of(place)) == 1
-            and self._types.of(place)[0] in {"string", "integer", "boolean"}
-            and "$ref" not in place.schema
-        )
+        return self._is_class(place) or (self._types.of(place) == ["string"] and "enum" in self._string(place))
 
     def _is_class(self, place: Place) -> bool:
         return self._types.of(place) == ["object"] and bool(self._members(place)) and not self._mere_choice(place)
@@ -148,7 +142,8 @@ class Views:
         if name == "string":
             return self._string(place)
         if name in {"integer", "number"}:
-            return self._number(place, name)
+            # A number stays what it came as: 5 is not made 5.0, and no digit of a long one is lost.
+            return {"type": "integer" if name == "integer" else ["integer", "number"], **_said(place)}
         return {"type": name, **_said(place)}
 
     def _object(self, place: Place) -> View:
@@ -199,25 +194,15 @@ class Views:
         if not any("prefixItems" in layer.schema for layer in layers):
             items = next((one for layer in layers for key, one in layer.inner() if key == "items"), None)
             view["items"] = self.of(items) if items is not None else {}
-        return view | _sizes(place, "array") | _said(place)
+        return view | _said(place)
 
     def _string(self, place: Place) -> View:
         schema = place.schema
-        view: View = {"type": "string"}
         values = schema.get("enum", [schema["const"]] if "const" in schema else None)
         texts = [value for value in values if isinstance(value, str)] if isinstance(values, list) else []
         if texts and _nameable(texts):
             return {"type": "string", "enum": texts, **_said(place)}
-        pattern = schema.get("pattern")
-        if isinstance(pattern, str) and shared(pattern):
-            view["pattern"] = pattern
-        return view | _sizes(place, "string") | _said(place)
-
-    def _number(self, place: Place, name: str) -> View:
-        kinds = (int,) if name == "integer" else (int, float)
-        bounds = {key: place.schema[key] for key in _BOUNDS if _is_number(place.schema.get(key), kinds)}
-        # A number stays what it came as: 5 is not made 5.0, and no digit of a long one is lost.
-        return {"type": "integer" if name == "integer" else ["integer", "number"], **bounds, **_said(place)}
+        return {"type": "string", **_said(place)}
 
     def _members(self, place: Place) -> dict[str, Place]:
         """Every member that any layer names, first come first served: each layer is a condition on its own."""
@@ -266,16 +251,6 @@ def _asks_for_more(schema: Any) -> bool:
 
 def _names(value: Any) -> list[str]:
     return [name for name in value if isinstance(name, str)] if isinstance(value, list) else []
-
-
-def _sizes(place: Place, name: str) -> View:
-    return {key: place.schema[key] for key in _SIZES[name] if _is_number(place.schema.get(key), (int,))}
-
-
-def _is_number(value: Any, kinds: tuple[type, ...]) -> bool:
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return False
-    return isinstance(value, kinds) and abs(value) <= _LARGEST
 
 
 def _nameable(texts: list[str]) -> bool:
