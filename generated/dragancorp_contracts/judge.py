@@ -160,7 +160,8 @@ class _Judged(BaseModel):
     @classmethod
     def from_json(cls, text: bytes | str) -> Self:
         """The document in the text. Raises `strict_json.JsonInvalid` or `pydantic.ValidationError`."""
-        return cls.model_validate(strict_json.loads(text))
+        validated: Self = cls.__pydantic_validator__.validate_python(strict_json.loads(text))
+        return validated
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy with the changes, judged like any other document."""
@@ -177,7 +178,11 @@ class _Judged(BaseModel):
             return handler(data)
         validator = _of(cls.__contract__)
         document = data
-        if not _keeps(validator, data):  # invalid, or Python objects that are not yet what JSON holds
+        try:
+            kept = validator.is_valid(data)
+        except (ValueError, TypeError, RecursionError):
+            kept = False
+        if not kept:  # invalid, or Python objects that are not yet what JSON holds
             document = data = _plain(data)
             broken = _violations(validator, document)
             if broken:
@@ -217,13 +222,6 @@ class ContractValue(_Judged, RootModel[Any]):
     def as_document(self) -> Any:
         """The value as plain JSON."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True, warnings=False)
-
-
-def _keeps(validator: Validator, data: Any) -> bool:
-    try:
-        return validator.is_valid(data)
-    except (ValueError, TypeError, RecursionError):
-        return False
 
 
 def _plain(data: Any) -> Any:

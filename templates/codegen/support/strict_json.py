@@ -42,9 +42,17 @@ def loads(text: bytes | bytearray | memoryview | str, *, max_depth: int = 64) ->
     A scalar has depth 0, `[]` depth 1.
     """
     string = _decoded(text)
-    _check_depth(string, max_depth)
+    # Counting brackets is cheap; a document with few of them cannot be deep.
+    if string.count("[") + string.count("{") > max_depth:
+        _check_depth(string, max_depth)
+    decoder = _EXACT_DECODER if _has_long_number(string) else _DECODER
     try:
-        value = (_EXACT_DECODER if _has_long_number(string) else _DECODER).decode(string)
+        if string[:1] in "{[" and string[-1:] in "}]":  # as a rule; what starts or ends otherwise may hold white space
+            value, end = decoder.raw_decode(string)
+            if end != len(string):
+                raise json.JSONDecodeError("Extra data", string, end)
+        else:
+            value = decoder.decode(string)
     except json.JSONDecodeError as error:
         raise JsonInvalid("syntax", error.msg, error.pos) from None
     # An escape such as \ud800 that pairs with nothing can stand only where there is a backslash in the text.
@@ -70,9 +78,6 @@ def _decoded(text: bytes | bytearray | memoryview | str) -> str:
 
 
 def _check_depth(string: str, max_depth: int) -> None:
-    # Counting brackets is cheap; a document with few of them cannot be deep.
-    if string.count("[") + string.count("{") <= max_depth:
-        return
     # Each pass takes the innermost pairs away, so a balanced document is gone after as many passes as it is deep.
     brackets = _NO_BRACKET.sub("", string).translate(_AS_SQUARE)
     rest = brackets
