@@ -65,7 +65,8 @@ class References:
 
     def find(self, base: str, reference: str) -> Place | None:
         """What a reference that stands at an address leads to, or None."""
-        address, fragment = urldefrag(urljoin(base, reference))
+        # Joined by hand where it stays in the document: `urljoin` does not know a base such as `urn:`.
+        address, fragment = urldefrag(base + reference if reference.startswith("#") else urljoin(base, reference))
         start = self._resources.get(address)
         if start is None or not fragment:
             return start
