@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from dragancorp_conformance.gaps import read_gaps
 from dragancorp_conformance.mission_maker import Unsuitable, accepted, first_lane
+from dragancorp_conformance.operations import operations
 from dragancorp_conformance.report import public_url, report
 from dragancorp_conformance.report_html import html
 from dragancorp_conformance.report_junit import junit
@@ -52,6 +53,8 @@ class Asked:
     lane: str | None = None
     mission: Path | None = None
     full_lane: str | None = None
+    operations: Sequence[str] = ()
+    """Generate requests for these alone."""
     gaps: Path | None = None
     seed: int | None = None
     json: Path | None = None
@@ -68,6 +71,9 @@ def perform(asked: Asked) -> tuple[int, dict[str, Any]]:
     """
     chosen = _chosen(asked)
     gaps = _gaps(asked)
+    unknown = sorted(set(asked.operations) - set(operations()))
+    if unknown:
+        raise WrongUsage(f"there is no operation {', '.join(unknown)}")
     target = _target(asked)
     wanted = [one for one in chosen if asked.only or target.asks_for(one.level)]
     done = run(target, wanted, gaps=gaps, heard=(lambda result: None) if asked.quiet else _tell)
@@ -113,6 +119,7 @@ def _target(asked: Asked) -> Target:
         mission=mission or {},
         limited_token=asked.limited_token,
         full_lane=asked.full_lane,
+        operations=frozenset(asked.operations) or None,
         pace=asked.pace,
         seed=seed,
     )
@@ -181,16 +188,18 @@ def _conclude(done: Run, document: Mapping[str, Any]) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """`python -m dragancorp_conformance`. Exit 0 conforming, 1 not, 2 wrong usage, 3 not reachable."""
     parser = argparse.ArgumentParser(prog="dragancorp_conformance", description=__doc__, allow_abbrev=False)
+    one: dict[str, Any] = {"action": "append", "default": [], "metavar": "ID"}
     parser.add_argument("--url", required=True, help="the implementation")
     parser.add_argument("--token", required=True, help="a token with every scope but lanes:run")
     parser.add_argument("--limited-token", help="a token with missions:read alone")
     parser.add_argument(
         "--level", default=CLAIMED, choices=(*LEVELS, CLAIMED), help="whose operations; L1: the level claimed"
     )
-    parser.add_argument("--only", action="append", default=[], metavar="ID", help="a requirement; may be repeated")
+    parser.add_argument("--only", help="a requirement; may be repeated", **one)
     parser.add_argument("--lane", metavar="VP_ID", help="the lane to dispatch to; found when left out")
     parser.add_argument("--mission", type=Path, metavar="FILE", help="an envelope that the lane takes")
     parser.add_argument("--full-lane", metavar="VP_ID", help="a lane whose queue is full")
+    parser.add_argument("--operation", dest="operations", help="generate requests for it alone", **one)
     parser.add_argument("--gaps", type=Path, metavar="FILE", help="declared gaps: an id and a reason a line")
     parser.add_argument("--seed", type=int, help="repeats what was drawn by chance")
     parser.add_argument("--examples", type=int, default=Pace.examples, help="random cases an operation")

@@ -91,6 +91,7 @@ def _wanted(session: Session) -> frozenset[str]:
         and one.id not in session.planned
         and one.id in _served_ids(session)
         and one.id not in excluded_operations()
+        and (session.target.operations is None or one.id in session.target.operations)
     )
 
 

@@ -23,7 +23,8 @@ td.n { text-align: right; font-variant-numeric: tabular-nums } td:first-child { 
 .passed { color: var(--passed) } .failed { color: var(--failed) }
 .not_implemented { color: var(--not_implemented) } .not_covered { color: var(--not_covered) }
 b.passed, b.failed, b.not_implemented, b.not_covered { white-space: nowrap }
-pre { background: var(--soft); border: 1px solid var(--line); border-radius: .3rem; padding: .6rem; margin: .3rem 0 .8rem;
+pre { background: var(--soft); border: 1px solid var(--line); border-radius: .3rem; padding: .6rem;
+  margin: .3rem 0 .8rem;
   white-space: pre-wrap; overflow-wrap: anywhere; max-height: 24rem; overflow-y: auto }
 details { border: 1px solid var(--line); border-radius: .3rem; padding: .5rem .8rem; margin: .5rem 0 }
 summary { cursor: pointer } .verdict { font-size: 1.1rem; font-weight: 600 }

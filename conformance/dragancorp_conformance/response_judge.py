@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 import jsonschema_rs
@@ -89,6 +90,12 @@ class ResponseJudge:
         for part in reference.removeprefix("#/").split("/"):
             found = found[part.replace("~1", "/").replace("~0", "~")]
         return self._resolved(found)
+
+
+@cache
+def response_judge() -> ResponseJudge:
+    """The judge that all runs share: its validators take a while to build."""
+    return ResponseJudge()
 
 
 def _pattern(path: str) -> re.Pattern[str]:

@@ -47,6 +47,8 @@ class Target:
     limited_token: str | None = None
     full_lane: str | None = None
     level: str = "core"
+    operations: frozenset[str] | None = None
+    """The operations for which requests are generated; None: all that are served."""
     pace: Pace = field(default_factory=Pace)
     seed: int = 0
 

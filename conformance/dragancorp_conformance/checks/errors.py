@@ -13,7 +13,11 @@ from dragancorp_contracts.errors import CATALOGUE, CatalogueEntry, ErrorCode
 
 
 def refusals(t: Trial) -> Sequence[Exchange]:
-    """A refusal of every kind that can be had from anyone."""
+    """A refusal of every kind that can be had from anyone. What is not refused is for others to find."""
+    return [one for one in _provoked(t) if (one.status or 0) >= 400]
+
+
+def _provoked(t: Trial) -> Sequence[Exchange]:
     lane = t.target.lane
     ended = t.dispatched()
     return [
@@ -51,8 +55,7 @@ def mission_limit() -> int:
 def refusals_are_problem_details(t: Trial) -> None:
     for exchange in refusals(t):
         with t.case():
-            status = exchange.status or 0
-            t.require(400 <= status < 500, f"this is to be refused; it answered {status}", exchange)
+            t.require((exchange.status or 0) < 500, f"it fails with {exchange.status}", exchange)
             media_type = exchange.headers.get("content-type", "").partition(";")[0]
             t.require(media_type == "application/problem+json", f"it is {media_type or 'of no type'}", exchange)
             broken = judge.violations("errors", exchange.members)

@@ -24,8 +24,9 @@ def walk(
         t.require(len(found) <= limit, f"a page of {limit} holds {len(found)}", exchange)
         following = members.get("next_cursor")
         t.require(following is None or found, "a page is empty, yet it says that more follow", exchange)
+        nothing_new = bool(found) and set(found) <= set(seen)
         seen += found
-        if following is None or wanted <= set(seen):
+        if following is None or nothing_new or wanted <= set(seen):
             break
         cursor = f"&cursor={quote(str(following), safe='')}"
         if between is not None:

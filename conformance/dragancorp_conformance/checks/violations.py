@@ -62,9 +62,9 @@ def every_broken_rule_of_a_document_is_named(t: Trial) -> None:
         cancel = t.ask("POST", f"{MISSIONS}/{record['mission_id']}/cancel", json_body={"reason": 5, "why": "x"})
         t.refused(cancel, 422, "document_invalid")
         named(t, cancel, ("/reason", ""))
-    for text in (b"[]", b'"text"', b"5", b"null", b"true"):
+    for content in (b"[]", b'"text"', b"5", b"null", b"true"):
         with t.case():
-            t.refused(t.ask("POST", MISSIONS, content=text), 422, "document_invalid")
+            t.refused(t.ask("POST", MISSIONS, content=content), 422, "document_invalid")
 
 
 @check("ERR-8")

@@ -41,6 +41,9 @@ def run(
     full_lane: Annotated[
         str | None, typer.Option("--full-lane", metavar="VP_ID", help="A lane whose queue is full.")
     ] = None,
+    operation: Annotated[
+        list[str] | None, typer.Option("--operation", metavar="ID", help="Generate requests for it alone; repeatable.")
+    ] = None,
     gaps: Annotated[
         Path | None, typer.Option("--gaps", metavar="FILE", help="Declared gaps: an id and a reason a line.")
     ] = None,
@@ -67,6 +70,7 @@ def run(
         lane=lane,
         mission=mission,
         full_lane=full_lane,
+        operations=operation or (),
         gaps=gaps,
         seed=seed,
         json=json_file,

@@ -1,0 +1,48 @@
+"""The second implementation: level core, from the contracts alone."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dragancorp_contracts import judge
+
+Asked = Callable[..., tuple[int, dict[str, Any]]]
+
+
+@pytest.mark.timeout(300)
+def test_the_minimal_server_conforms_at_level_core(minimal: str, asked: Asked, core_ids: tuple[str, ...]) -> None:
+    exit_code, report = asked(minimal, *core_ids)
+    wrong = {one["requirement_id"]: one for one in report["results"] if one["outcome"] in ("failed", "not_covered")}
+    assert wrong == {}
+    assert exit_code == 0
+    assert judge.violations("conformance-report", report) == []
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("requirement", ["GEN-1", "GEN-2", "GEN-3"])
+def test_the_minimal_server_answers_what_is_drawn(minimal: str, asked: Asked, requirement: str) -> None:
+    exit_code, report = asked(minimal, requirement)
+    [result] = report["results"]
+    assert (exit_code, result.get("failures")) == (0, None)
+
+
+def test_what_it_lacks_is_named_with_the_reason(minimal: str, asked: Asked) -> None:
+    _, report = asked(minimal, "OPS-1", "OPS-13")
+    dispatch, stream = report["results"]
+    assert dispatch["outcome"] == "passed"
+    assert (stream["outcome"], stream["declared"]) == ("not_implemented", True)
+    assert "planned" in stream["reason"]
+
+
+def test_it_imports_nothing_of_the_runtime() -> None:
+    root = Path(__file__).parents[2]
+    code = (
+        "import sys, tests.conformance.minimal_server.server\n"
+        "print([name for name in sys.modules if name.split('.')[0] in ('dragancorp', 'litestar', 'sqlmodel')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
