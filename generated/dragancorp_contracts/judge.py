@@ -19,9 +19,10 @@ from pydantic import (
     ModelWrapValidatorHandler,
     RootModel,
     ValidationError,
+    ValidationInfo,
     model_validator,
 )
-from pydantic_core import PydanticCustomError, to_jsonable_python
+from pydantic_core import PydanticCustomError, to_json, to_jsonable_python
 
 from . import resources, strict_json
 
@@ -43,6 +44,9 @@ _POINTER_LENGTH = 2000
 _MESSAGE_LENGTH = 600
 
 Validator = jsonschema_rs.Draft202012Validator
+
+_READ_STRICTLY = object()
+"""The context of a document that `strict_json` has read, so that nothing in it needs a second look."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -160,7 +164,7 @@ class _Judged(BaseModel):
     @classmethod
     def from_json(cls, text: bytes | str) -> Self:
         """The document in the text. Raises `strict_json.JsonInvalid` or `pydantic.ValidationError`."""
-        validated: Self = cls.__pydantic_validator__.validate_python(strict_json.loads(text))
+        validated: Self = cls.__pydantic_validator__.validate_python(strict_json.loads(text), context=_READ_STRICTLY)
         return validated
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
@@ -172,18 +176,22 @@ class _Judged(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _judge(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+    def _judge(cls, data: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
         # A plain dict is no instance of anything; to ask would cost more than the rest of this method.
         if not cls.__contract__ or (type(data) is not dict and isinstance(data, cls)):
             return handler(data)
         validator = _of(cls.__contract__)
         document = data
-        try:
-            kept = validator.is_valid(data)
-        except (ValueError, TypeError, RecursionError):
-            kept = False
-        if not kept:  # invalid, or Python objects that are not yet what JSON holds
-            document = data = _plain(data)
+        kept = info.context is _READ_STRICTLY  # what was not read by us may hold what JSON cannot
+        if kept:
+            try:
+                kept = validator.is_valid(data)
+            except (ValueError, TypeError, RecursionError):
+                kept = False
+        if not kept:
+            if isinstance(data, Mapping):
+                data = {key: value for key, value in data.items() if value is not MISSING}
+            document = _plain(data)
             broken = _violations(validator, document)
             if broken:
                 said = "; ".join(f"{one.pointer or '(document)'}: {one.message} [{one.rule}]" for one in broken[:10])
@@ -225,10 +233,10 @@ class ContractValue(_Judged, RootModel[Any]):
 
 
 def _plain(data: Any) -> Any:
-    if isinstance(data, Mapping):
-        data = {key: value for key, value in data.items() if value is not MISSING}
     try:
-        return to_jsonable_python(data, by_alias=True)
+        document = to_jsonable_python(data, by_alias=True)
+        to_json(document)  # a lone surrogate is a text to Python and none to JSON
+        return document
     except (ValueError, RecursionError) as error:
         raise PydanticCustomError("not_json", "JSON cannot hold this value: {why}", {"why": str(error)}) from None
 

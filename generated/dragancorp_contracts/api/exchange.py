@@ -34,7 +34,7 @@ DRAINED_BYTES = 8 * 1024 * 1024
 """How much of a body that is too large is still read and dropped, so that its sender lives to see the 413."""
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})")
-_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,18})(\.[0-9]{1,18})?([eE][+-]?[0-9]{1,2})?")
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,18})(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?")
 _UNREADABLE = object()
 
 
