@@ -30,8 +30,9 @@ dev: $(STAMP) ## Serve a control plane with the demo's lane on http://127.0.0.1:
 test: $(STAMP) ## Run the whole test suite
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup
 
-fuzz: $(STAMP) ## Try 100,000 documents on every schema (FUZZ=n: as many; FUZZ_SEED=n: those again)
+fuzz: $(STAMP) ## Try 100,000 documents on every schema and 50,000 requests on the API (FUZZ=n: as many; FUZZ_SEED=n: those again)
 	@FUZZ=$${FUZZ:-100000} $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup tests/fuzz
+	@CONFORMANCE_EXAMPLES=$${CONFORMANCE_EXAMPLES:-3200} $(BIN)/python -m pytest -q -n $(WORKERS) -rP tests/conformance/test_reference.py -k generated_requests
 
 bench: $(STAMP) ## Measure against the targets, as ratios taken in one run
 	@missed=0; for script in tests/benchmarks/bench_*.py; do $(BIN)/python $$script || missed=1; echo; done; exit $$missed

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from dragancorp_conformance.gaps import read_gaps
-from dragancorp_conformance.mission_maker import Unsuitable, accepted, first_lane
+from dragancorp_conformance.mission_maker import Unsuitable, suitable
 from dragancorp_conformance.operations import operations
 from dragancorp_conformance.report import public_url, report
 from dragancorp_conformance.report_html import html
@@ -139,8 +139,7 @@ def _looked_at_first(asked: Asked, session: Session) -> Target:
         raise Unreachable(f"{public_url(target.url)} does not answer: start it, or name another with --url")
     if first.status == 401:
         raise WrongUsage("it does not know the token; give one with --token that has every scope but lanes:run")
-    lane = target.lane or first_lane(session)
-    mission = target.mission or accepted(session, lane)
+    lane, mission = (target.lane, target.mission) if target.mission else suitable(session, target.lane)
     level = session.claimed_level if asked.level == CLAIMED else asked.level
     return replace(target, lane=lane, mission=mission, level=level)
 
@@ -179,6 +178,9 @@ def _conclude(done: Run, document: Mapping[str, Any]) -> None:
     totals, cases = document["totals"], sum(one["cases"] for one in document["results"])
     said = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in totals.items())
     print(f"{said}; {cases} cases; seed {done.target.seed}", file=sys.stderr)
+    for one in done.results:
+        if one.outcome is Outcome.NOT_COVERED and one.stands_in_the_way:
+            print(f"in the way: {one.requirement.id} was not covered: {one.reason}", file=sys.stderr)
     for result in document["results"]:
         for failure in result.get("failures", ())[:1]:
             print(f"again: {failure['repeat']}", file=sys.stderr)

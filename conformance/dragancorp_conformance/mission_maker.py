@@ -28,28 +28,27 @@ def minimal(lane: str) -> dict[str, Any]:
     }
 
 
-def first_lane(session: Session) -> str:
-    """The first lane that takes missions. Raises `Unsuitable`."""
-    exchange = session.ask("GET", "/api/v1/vp/sessions")
-    for one in exchange.members.get("sessions") or []:
-        if isinstance(one, dict) and one.get("status") not in ("retired", "paused"):
-            return str(one.get("vp_id"))
-    raise Unsuitable("it lists no lane that takes missions; name one with --lane")
-
-
-def accepted(session: Session, lane: str) -> Mapping[str, Any]:
-    """An envelope that the lane takes. Raises `Unsuitable`."""
+def suitable(session: Session, lane: str) -> tuple[str, Mapping[str, Any]]:
+    """A lane and an envelope that it takes; any lane when `lane` is empty. Raises `Unsuitable`."""
     refused: Exchange | None = None
-    for envelope in _candidates(lane):
-        asked = session.target.envelope(**envelope | {"idempotency_key": new_key()})
-        exchange = session.ask("POST", MISSIONS, json_body=asked)
-        if exchange.status in (200, 201):
-            return envelope
-        refused = exchange
-    said = "nothing" if refused is None else f"{refused.status} {refused.code}: {refused.members.get('detail', '')}"
-    raise Unsuitable(
-        f"the lane {lane} takes none of the usual missions ({said}); give one it takes with --mission FILE"
-    )
+    for vp_id in [lane] if lane else _lanes(session):
+        for envelope in _candidates(vp_id):
+            asked = session.target.envelope(**envelope | {"idempotency_key": new_key()})
+            exchange = session.ask("POST", MISSIONS, json_body=asked)
+            if exchange.status in (200, 201):
+                return vp_id, envelope
+            refused = exchange
+    if refused is None:
+        raise Unsuitable("it lists no lane that takes missions; name one with --lane")
+    said = f"{refused.status} {refused.code}: {refused.members.get('detail', '')}"
+    where = f"the lane {lane} takes none" if lane else "no lane takes any"
+    raise Unsuitable(f"{where} of the usual missions ({said}); give one with --mission FILE")
+
+
+def _lanes(session: Session) -> list[str]:
+    found = session.ask("GET", "/api/v1/vp/sessions").members.get("sessions") or []
+    usable = [one for one in found if isinstance(one, dict) and one.get("status") not in ("retired", "paused")]
+    return [str(one.get("vp_id")) for one in usable]
 
 
 def _candidates(lane: str) -> Iterator[dict[str, Any]]:

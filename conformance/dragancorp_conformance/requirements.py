@@ -22,7 +22,7 @@ class Requirement:
     id: str
     sentence: str
     strength: str
-    """MUST or SHOULD; a failed SHOULD is shown and does not count against conformance."""
+    """MUST or SHOULD; a SHOULD may go uncovered."""
     level: str
     section: str
     check: str

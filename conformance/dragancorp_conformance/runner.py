@@ -31,9 +31,11 @@ class Result:
     """Whether it is a declared gap."""
 
     @property
-    def breaks(self) -> bool:
-        """Whether it counts against conformance."""
-        return self.outcome is Outcome.FAILED and (self.requirement.strength == "MUST" or self.declared)
+    def stands_in_the_way(self) -> bool:
+        """Whether it keeps an implementation from conforming (rule REP-4 of the report's contract)."""
+        if self.outcome is Outcome.NOT_COVERED:
+            return self.requirement.strength == "MUST"
+        return self.outcome is Outcome.FAILED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +51,8 @@ class Run:
 
     @property
     def conformant(self) -> bool:
-        """Whether nothing that has to hold was found broken."""
-        return not any(result.breaks for result in self.results)
+        """Whether nothing failed, and every MUST passed or is a declared gap."""
+        return not any(result.stands_in_the_way for result in self.results)
 
     def count(self, outcome: Outcome) -> int:
         """How many requirements came out so."""

@@ -6,7 +6,7 @@ from typing import Any
 from dragancorp_conformance.checks import Trial, check
 from dragancorp_conformance.operations import NOWHERE, described, operations
 from dragancorp_conformance.session import MISSIONS
-from dragancorp_conformance.verdicts import Broken, NotCovered, NotImplementedYet
+from dragancorp_conformance.verdicts import Broken, NotImplementedYet
 from dragancorp_contracts.api.document import openapi_document
 
 
@@ -92,7 +92,7 @@ def _tour(t: Trial) -> Iterator[tuple[str, str, dict[str, Any]]]:
 @check("operation")
 def an_operation_is_served(t: Trial, *, operation: str) -> None:
     one = operations()[operation]
-    known = {"vp_id": t.target.lane}
+    known = {"vp_id": t.target.lane, "name": "common", "version": "v1"}
     if one.safe and "{mission_id}" in one.path:
         known["mission_id"] = t.dispatched()["mission_id"]
     # What writes is pointed at something there is not: that it answers shows enough, and nothing is harmed.
@@ -100,13 +100,16 @@ def an_operation_is_served(t: Trial, *, operation: str) -> None:
     query = f"?vp_id={t.target.lane}" if operation == "get_vp_metrics" else ""
     body: dict[str, Any] = {"json_body": {}} if one.takes_body else {}
     exchange = t.ask(one.method, path + query, token=None if one.public else t.target.token, **body)
-    if exchange.status == 403 and exchange.code == "scope_missing":
-        raise NotCovered(f"the token lacks {', '.join(one.scopes)}")
+    if exchange.status == 403 and exchange.code == "scope_missing" and set(one.scopes) <= {"lanes:run"}:
+        # The operators' token never has this scope: that it is asked for is as far as one sees from here.
+        if one.id in t.session.planned:
+            raise NotImplementedYet("planned, says x-dragan-status in its own /openapi.json")
+        return
     status = exchange.status or 0
     t.require(status != 501, "it is not served, and /openapi.json does not say that it is planned", exchange)
     if one.id in t.session.planned:
         raise Broken("/openapi.json says that it is planned, yet it is served", exchange)
-    t.require(status < 500, "it fails", exchange)
+    t.require(status < 500 and status not in (401, 403), f"it is answered {status}", exchange)
     t.require(status != 405, "the address does not take the method", exchange)
     t.require(exchange.code != "route_unknown", "there is no such address", exchange)
     if one.safe and status != 200:

@@ -16,7 +16,7 @@ from .refusing import Refused, Violation
 
 ENOUGH = 8 * 1024 * 1024
 INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})")
-NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,18})(\.[0-9]{1,18})?")
+NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,18})(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?")
 
 
 class Reading:
