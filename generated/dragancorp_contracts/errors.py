@@ -31,6 +31,7 @@ class ErrorCode(StrEnum):
     LEASE_HELD = "lease_held"
     LANE_BUSY = "lane_busy"
     RECEIPT_MISSING = "receipt_missing"
+    EVENTS_GONE = "events_gone"
     BODY_TOO_LARGE = "body_too_large"
     MEDIA_TYPE_UNSUPPORTED = "media_type_unsupported"
     DOCUMENT_INVALID = "document_invalid"
@@ -207,6 +208,13 @@ CATALOGUE: Mapping[ErrorCode, CatalogueEntry] = MappingProxyType(
             status=409,
             title="The completion carries no receipt or lacks a required output",
             hint="Write the receipt and upload every required output before reporting the end.",
+            retryable=False,
+        ),
+        ErrorCode.EVENTS_GONE: CatalogueEntry(
+            code=ErrorCode.EVENTS_GONE,
+            status=410,
+            title="These events are archived and no longer served",
+            hint="Read them in the archive; the mission's record still tells how it ended.",
             retryable=False,
         ),
         ErrorCode.BODY_TOO_LARGE: CatalogueEntry(

@@ -129,37 +129,43 @@ def build_handlers(service: OpsService, authenticate: Authenticate) -> list[HTTP
 
     async def stream_mission_events(request: AnyRequest) -> Response[Any]:
         call = await receive(operations.STREAM_MISSION_EVENTS, request, authenticate)
-        raise AssertionError(f"{call} reached an operation that is not served")
+        answer = await service.stream_mission_events(call.principal, **call.arguments)
+        return respond(operations.STREAM_MISSION_EVENTS, answer)
 
     handlers.append(_handler(operations.STREAM_MISSION_EVENTS)(stream_mission_events))
 
     async def list_mission_artifacts(request: AnyRequest) -> Response[Any]:
         call = await receive(operations.LIST_MISSION_ARTIFACTS, request, authenticate)
-        raise AssertionError(f"{call} reached an operation that is not served")
+        answer = await service.list_mission_artifacts(call.principal, **call.arguments)
+        return respond(operations.LIST_MISSION_ARTIFACTS, answer)
 
     handlers.append(_handler(operations.LIST_MISSION_ARTIFACTS)(list_mission_artifacts))
 
     async def explain_mission(request: AnyRequest) -> Response[Any]:
         call = await receive(operations.EXPLAIN_MISSION, request, authenticate)
-        raise AssertionError(f"{call} reached an operation that is not served")
+        answer = await service.explain_mission(call.principal, **call.arguments)
+        return respond(operations.EXPLAIN_MISSION, answer)
 
     handlers.append(_handler(operations.EXPLAIN_MISSION)(explain_mission))
 
     async def approve_mission(request: AnyRequest) -> Response[Any]:
         call = await receive(operations.APPROVE_MISSION, request, authenticate)
-        raise AssertionError(f"{call} reached an operation that is not served")
+        answer = await service.approve_mission(call.principal, **call.arguments)
+        return respond(operations.APPROVE_MISSION, answer)
 
     handlers.append(_handler(operations.APPROVE_MISSION)(approve_mission))
 
     async def deny_mission(request: AnyRequest) -> Response[Any]:
         call = await receive(operations.DENY_MISSION, request, authenticate)
-        raise AssertionError(f"{call} reached an operation that is not served")
+        answer = await service.deny_mission(call.principal, **call.arguments)
+        return respond(operations.DENY_MISSION, answer)
 
     handlers.append(_handler(operations.DENY_MISSION)(deny_mission))
 
     async def retry_mission(request: AnyRequest) -> Response[Any]:
         call = await receive(operations.RETRY_MISSION, request, authenticate)
-        raise AssertionError(f"{call} reached an operation that is not served")
+        answer = await service.retry_mission(call.principal, **call.arguments)
+        return respond(operations.RETRY_MISSION, answer)
 
     handlers.append(_handler(operations.RETRY_MISSION)(retry_mission))
 
@@ -189,25 +195,29 @@ def build_handlers(service: OpsService, authenticate: Authenticate) -> list[HTTP
 
     async def drain_lane(request: AnyRequest) -> Response[Any]:
         call = await receive(operations.DRAIN_LANE, request, authenticate)
-        raise AssertionError(f"{call} reached an operation that is not served")
+        answer = await service.drain_lane(call.principal, **call.arguments)
+        return respond(operations.DRAIN_LANE, answer)
 
     handlers.append(_handler(operations.DRAIN_LANE)(drain_lane))
 
     async def resume_lane(request: AnyRequest) -> Response[Any]:
         call = await receive(operations.RESUME_LANE, request, authenticate)
-        raise AssertionError(f"{call} reached an operation that is not served")
+        answer = await service.resume_lane(call.principal, **call.arguments)
+        return respond(operations.RESUME_LANE, answer)
 
     handlers.append(_handler(operations.RESUME_LANE)(resume_lane))
 
     async def reset_lane(request: AnyRequest) -> Response[Any]:
         call = await receive(operations.RESET_LANE, request, authenticate)
-        raise AssertionError(f"{call} reached an operation that is not served")
+        answer = await service.reset_lane(call.principal, **call.arguments)
+        return respond(operations.RESET_LANE, answer)
 
     handlers.append(_handler(operations.RESET_LANE)(reset_lane))
 
     async def retire_lane(request: AnyRequest) -> Response[Any]:
         call = await receive(operations.RETIRE_LANE, request, authenticate)
-        raise AssertionError(f"{call} reached an operation that is not served")
+        answer = await service.retire_lane(call.principal, **call.arguments)
+        return respond(operations.RETIRE_LANE, answer)
 
     handlers.append(_handler(operations.RETIRE_LANE)(retire_lane))
 
@@ -243,13 +253,15 @@ def build_handlers(service: OpsService, authenticate: Authenticate) -> list[HTTP
 
     async def get_vp_metrics(request: AnyRequest) -> Response[Any]:
         call = await receive(operations.GET_VP_METRICS, request, authenticate)
-        raise AssertionError(f"{call} reached an operation that is not served")
+        answer = await service.get_vp_metrics(call.principal, **call.arguments)
+        return respond(operations.GET_VP_METRICS, answer)
 
     handlers.append(_handler(operations.GET_VP_METRICS)(get_vp_metrics))
 
     async def get_coder_vp_dashboard(request: AnyRequest) -> Response[Any]:
         call = await receive(operations.GET_CODER_VP_DASHBOARD, request, authenticate)
-        raise AssertionError(f"{call} reached an operation that is not served")
+        answer = await service.get_coder_vp_dashboard(call.principal, **call.arguments)
+        return respond(operations.GET_CODER_VP_DASHBOARD, answer)
 
     handlers.append(_handler(operations.GET_CODER_VP_DASHBOARD)(get_coder_vp_dashboard))
 

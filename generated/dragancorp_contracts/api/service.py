@@ -4,7 +4,7 @@
 from abc import ABC, abstractmethod
 from typing import Any
 
-from .records import Answer, Principal
+from .records import Answer, EventStream, Principal
 
 __all__ = ["OpsService"]
 
@@ -199,4 +199,196 @@ class OpsService(ABC):
         The schema as this server holds it. Its `$id` is its address; references in it are relative to that.
 
         `GET /schemas/{name}/{version}`; answers 200.
+        """
+
+    @abstractmethod
+    async def stream_mission_events(
+        self,
+        principal: Principal,
+        *,
+        mission_id: str,
+        last_event_id: int | None = None,
+    ) -> Answer | EventStream:
+        """Follow a mission's ledger.
+
+        Server-sent events. Without Last-Event-ID a `snapshot` comes first: the mission's record, its id the newest
+        sequence, standing for all events up to it. Then every later `mission_event`, with its sequence as id, until
+        the final one, after which the stream ends. With Last-Event-ID there is no snapshot, and what followed that
+        sequence is told; 0 gives the whole ledger. A comment comes at least every 15 seconds. A reader that does not
+        keep up gets a `gap` with the last sequence it was sent, and the end of the stream: it comes back with Last-
+        Event-ID and has missed nothing. 204 once there is nothing more to tell, ever.
+
+        `GET /api/v1/missions/{mission_id}/events/stream`; answers 200 or 204.
+        """
+
+    @abstractmethod
+    async def list_mission_artifacts(
+        self,
+        principal: Principal,
+        *,
+        mission_id: str,
+    ) -> Answer:
+        """List a mission's artifacts.
+
+        What the mission left behind, by name.
+
+        `GET /api/v1/missions/{mission_id}/artifacts`; answers 200.
+        """
+
+    @abstractmethod
+    async def explain_mission(
+        self,
+        principal: Principal,
+        *,
+        mission_id: str,
+    ) -> Answer:
+        """Why is it not running.
+
+        One answer, from facts, to why a mission is not running or not finished.
+
+        `GET /api/v1/missions/{mission_id}/why`; answers 200.
+        """
+
+    @abstractmethod
+    async def approve_mission(
+        self,
+        principal: Principal,
+        *,
+        mission_id: str,
+        document: dict[str, Any],
+        text: str,
+    ) -> Answer:
+        """Approve, raise or answer.
+
+        Lets a blocked mission go on.
+
+        `POST /api/v1/missions/{mission_id}/approve`; answers 200.
+        """
+
+    @abstractmethod
+    async def deny_mission(
+        self,
+        principal: Principal,
+        *,
+        mission_id: str,
+        document: dict[str, Any],
+        text: str,
+    ) -> Answer:
+        """Deny.
+
+        Ends a blocked mission.
+
+        `POST /api/v1/missions/{mission_id}/deny`; answers 200.
+        """
+
+    @abstractmethod
+    async def retry_mission(
+        self,
+        principal: Principal,
+        *,
+        mission_id: str,
+        document: dict[str, Any] | None = None,
+        text: str | None = None,
+    ) -> Answer:
+        """Run it again.
+
+        Dispatches a new mission from a failed, timed-out or cancelled one. Asked again, it answers the same new
+        mission.
+
+        `POST /api/v1/missions/{mission_id}/retry`; answers 200 or 201.
+        """
+
+    @abstractmethod
+    async def drain_lane(
+        self,
+        principal: Principal,
+        *,
+        vp_id: str,
+        document: dict[str, Any],
+        text: str,
+    ) -> Answer:
+        """Drain a lane.
+
+        No new claims; what is held finishes or is handed back.
+
+        `POST /api/v1/vp/sessions/{vp_id}/drain`; answers 200.
+        """
+
+    @abstractmethod
+    async def resume_lane(
+        self,
+        principal: Principal,
+        *,
+        vp_id: str,
+        document: dict[str, Any],
+        text: str,
+    ) -> Answer:
+        """Resume a lane.
+
+        Claims are allowed again.
+
+        `POST /api/v1/vp/sessions/{vp_id}/resume`; answers 200.
+        """
+
+    @abstractmethod
+    async def reset_lane(
+        self,
+        principal: Principal,
+        *,
+        vp_id: str,
+        document: dict[str, Any],
+        text: str,
+    ) -> Answer:
+        """Reset a lane.
+
+        The session starts over; its holder is fenced.
+
+        `POST /api/v1/vp/sessions/{vp_id}/reset`; answers 200.
+        """
+
+    @abstractmethod
+    async def retire_lane(
+        self,
+        principal: Principal,
+        *,
+        vp_id: str,
+        document: dict[str, Any],
+        text: str,
+    ) -> Answer:
+        """Retire a lane.
+
+        Closes the lane for good.
+
+        `POST /api/v1/vp/sessions/{vp_id}/retire`; answers 200.
+        """
+
+    @abstractmethod
+    async def get_vp_metrics(
+        self,
+        principal: Principal,
+        *,
+        vp_id: str,
+        mission_limit: int = 50,
+        event_limit: int = 200,
+    ) -> Answer:
+        """Metrics snapshot of any lane.
+
+        As for the coder lane.
+
+        `GET /api/v1/ops/metrics/vp`; answers 200.
+        """
+
+    @abstractmethod
+    async def get_coder_vp_dashboard(
+        self,
+        principal: Principal,
+        *,
+        mission_limit: int = 20,
+        event_limit: int = 100,
+    ) -> Answer:
+        """The coder lane for a dashboard.
+
+        The snapshot over a smaller window.
+
+        `GET /api/v1/dashboard/metrics/coder-vp`; answers 200.
         """

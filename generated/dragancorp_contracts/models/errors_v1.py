@@ -27,6 +27,7 @@ class Code(StrEnum):
     route_unknown = "route_unknown"
     method_not_allowed = "method_not_allowed"
     mission_terminal = "mission_terminal"
+    events_gone = "events_gone"
     stale_epoch = "stale_epoch"
     transition_refused = "transition_refused"
     lane_paused = "lane_paused"

@@ -260,6 +260,29 @@ class Fallback(BaseModel):
     """
 
 
+class StreamGap(BaseModel):
+    """
+    What a reader of a mission's stream is told when it does not keep up, before the stream ends: where it may go on.
+    """
+
+    model_config = ConfigDict(
+        extra="allow",
+        frozen=True,
+    )
+    mission_id: StrictStr
+    """
+    The mission.
+    """
+    after: int
+    """
+    The last sequence it was sent: to be shown as Last-Event-ID; 0: none.
+    """
+    last_sequence: int
+    """
+    The newest sequence of the ledger just now.
+    """
+
+
 class MissionEvent(ContractRoot):
     """
     One entry of a mission's ledger, and what callbacks carry. Entries never change; `sequence` has no gaps.

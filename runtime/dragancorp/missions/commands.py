@@ -10,6 +10,7 @@ from dragancorp.jsonio import canonical, loads
 from dragancorp.lifecycle.commands import By, MissionCommand
 from dragancorp.missions.children import excess_over_parent
 from dragancorp.missions.envelopes import draft, whole
+from dragancorp.missions.ledger_readers import LedgerReaders
 from dragancorp.registry.operations import Dispatched, DispatchMission, StepMission, Stepped, Stored
 from dragancorp.registry.port import Store, mission_topic
 from dragancorp.registry.queries import GetMission, LedgerPart, ListMissions, Page, ReadLedger
@@ -43,6 +44,7 @@ class Missions:
         self._clock = clock
         self._instance_id = instance_id
         self._refusers = refusers
+        self.ledgers = LedgerReaders(store)
 
     async def dispatch(
         self,
@@ -144,15 +146,16 @@ class Missions:
     async def ledger(
         self, mission_id: str, requester: Requester, *, after: int = 0, limit: int = 200, wait: float = 0.0
     ) -> LedgerPart:
-        """Ledger entries after a sequence; waits up to `wait` seconds for the first one."""
+        """Ledger entries after a sequence; waits up to `wait` seconds for the first one.
+
+        Raises `mission_unknown`, also for another lane's, and `events_gone` for what is archived.
+        """
         await self.get(mission_id, requester)
         query = ReadLedger(mission_id=mission_id, after=after, limit=limit)
         deadline = self._clock.monotonic() + wait
         with self._store.watch(mission_topic(mission_id)) as subscription:
             while True:
-                part = await self._store.read(query)
-                if part is None:
-                    raise DraganError(ErrorCode.MISSION_UNKNOWN, f"there is no mission {mission_id!r}")
+                part = await self.ledgers.read(query)
                 left = deadline - self._clock.monotonic()
                 if part.events or part.terminal or left <= 0:
                     return part

@@ -6,16 +6,17 @@ from dragancorp import __version__
 from dragancorp.control_plane import ControlPlane
 from dragancorp.errors import DraganError, ErrorCode
 from dragancorp.faces.api import cursor as cursors
+from dragancorp.faces.api.mission_stream import MissionStream, refuse_unknown_position
 from dragancorp.lifecycle.commands import By
 from dragancorp.missions.commands import Requester
 from dragancorp.missions.records import mission_record, session_record
 from dragancorp.registry.contract import SessionRegistry
-from dragancorp.registry.operations import Stored
-from dragancorp.registry.queries import CountUndelivered, GetLane, ListLanes
+from dragancorp.registry.operations import Dispatched, Stored
+from dragancorp.registry.queries import CountUndelivered, GetLane, ListLanes, ReadLedger
 from dragancorp_contracts import resources
 from dragancorp_contracts.api.docs_page import docs_page
 from dragancorp_contracts.api.document import openapi_document
-from dragancorp_contracts.api.records import Answer, Principal
+from dragancorp_contracts.api.records import Answer, EventStream, Principal
 from dragancorp_contracts.api.service import OpsService
 from dragancorp_contracts.lifecycle import Actor, MissionState, SessionTrigger
 
@@ -33,10 +34,7 @@ class PlaneService(OpsService):
     async def dispatch_mission(self, principal: Principal, *, document: dict[str, Any], text: str) -> Answer:
         """Store the envelope as a mission; the same request again finds it."""
         done = await self._plane.missions.dispatch(document, _requester(principal), text=text)
-        record = await self._record(done.mission)
-        if done.replayed:
-            return Answer(status=200, body=record, headers={"Idempotency-Replayed": "true"})
-        return Answer(status=201, body=record, headers={"Location": f"/api/v1/missions/{record['mission_id']}"})
+        return await self._dispatched(done)
 
     async def list_missions(
         self,
@@ -78,6 +76,21 @@ class PlaneService(OpsService):
             }
         )
 
+    async def stream_mission_events(
+        self, principal: Principal, *, mission_id: str, last_event_id: int | None = None
+    ) -> Answer | EventStream:
+        """A mission's ledger as it is written."""
+        missions = self._plane.missions
+        stored = await missions.get(mission_id, _requester(principal))
+        stream = MissionStream(missions.ledgers, self._plane.clock, mission_id)
+        if last_event_id is None:
+            return EventStream(events=stream.events(stored.row.last_sequence, await self._record(stored)))
+        refuse_unknown_position(mission_id, last_event_id, stored.row.last_sequence)
+        await missions.ledgers.read(ReadLedger(mission_id=mission_id, after=last_event_id, limit=1))
+        if stored.row.terminal and last_event_id == stored.row.last_sequence:
+            return Answer(status=204)
+        return EventStream(events=stream.events(last_event_id))
+
     async def cancel_mission(
         self,
         principal: Principal,
@@ -118,8 +131,7 @@ class PlaneService(OpsService):
     ) -> Answer:
         """Run again what ended without success."""
         requester = _requester(principal, reason=(document or {}).get("reason"))
-        done = await self._plane.decisions.retry(mission_id, requester)
-        return Answer(status=201, body=await self._record(done.mission))
+        return await self._dispatched(await self._plane.decisions.retry(mission_id, requester))
 
     async def explain_mission(self, principal: Principal, *, mission_id: str) -> Answer:
         """Why it is not running, or not finished."""
@@ -223,6 +235,12 @@ class PlaneService(OpsService):
             return Answer(body=resources.read_document(name, version))
         except KeyError as error:
             raise DraganError(ErrorCode.ROUTE_UNKNOWN, f"there is no contract {name}/{version}") from error
+
+    async def _dispatched(self, done: Dispatched) -> Answer:
+        record = await self._record(done.mission)
+        if done.replayed:
+            return Answer(status=200, body=record, headers={"Idempotency-Replayed": "true"})
+        return Answer(status=201, body=record, headers={"Location": f"/api/v1/missions/{record['mission_id']}"})
 
     async def _record(self, stored: Stored) -> dict[str, Any]:
         undelivered = None
