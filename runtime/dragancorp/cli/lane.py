@@ -1,14 +1,17 @@
-"""`dragan lane`: lanes and how they are."""
+"""`dragan lane`: lanes, how they are, and what operators do to them."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from dragancorp.cli import output
-from dragancorp.cli.options import DEFAULT_DATA, AsJson, DataFolder, ServerToken, ServerUrl, command_group
+from dragancorp.cli.options import DEFAULT_DATA, AsJson, DataFolder, LaneId, ServerToken, ServerUrl, command_group
 from dragancorp.cli.problems import reported
 
-app = command_group("Lanes: which there are, and how they are.")
+app = command_group("Lanes: which there are, how they are, and what is done to them.")
+
+WhyText = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the ledger.")]
 
 
 @app.command("list")
@@ -47,7 +50,7 @@ def list_lanes(
 
 @app.command("show")
 def show(
-    vp_id: Annotated[str, typer.Argument(metavar="VP", help="The lane.")],
+    vp_id: LaneId,
     url: ServerUrl = None,
     token: ServerToken = None,
     data: DataFolder = DEFAULT_DATA,
@@ -86,6 +89,70 @@ def show(
                 ("trouble", session.get("last_error") or None),
             ]
         )
+
+
+@app.command("drain")
+def drain(
+    vp_id: LaneId,
+    reason: WhyText,
+    url: ServerUrl = None,
+    token: ServerToken = None,
+    data: DataFolder = DEFAULT_DATA,
+    as_json: AsJson = False,
+) -> None:
+    """Pause a lane: nothing more is claimed, and what runs is finished."""
+    _operate("drain_lane", vp_id, reason, url, token, data, as_json=as_json)
+
+
+@app.command("resume")
+def resume(
+    vp_id: LaneId,
+    reason: WhyText,
+    url: ServerUrl = None,
+    token: ServerToken = None,
+    data: DataFolder = DEFAULT_DATA,
+    as_json: AsJson = False,
+) -> None:
+    """Let a paused lane claim again."""
+    _operate("resume_lane", vp_id, reason, url, token, data, as_json=as_json)
+
+
+@app.command("reset")
+def reset(
+    vp_id: LaneId,
+    reason: WhyText,
+    url: ServerUrl = None,
+    token: ServerToken = None,
+    data: DataFolder = DEFAULT_DATA,
+    as_json: AsJson = False,
+) -> None:
+    """Start a lane's session over: its holder is fenced, its missions go back, the agent's own session is dropped."""
+    _operate("reset_lane", vp_id, reason, url, token, data, as_json=as_json)
+
+
+def _operate(
+    operation_id: str, vp_id: str, reason: str, url: str | None, token: str | None, data: Path, *, as_json: bool
+) -> None:
+    import asyncio
+
+    from dragancorp.cli.connection import Server, path_arguments
+    from dragancorp_contracts.api.operations import OPERATIONS
+
+    arguments = path_arguments(OPERATIONS[operation_id], {"vp_id": vp_id})
+
+    async def ask() -> dict[str, Any]:
+        async with Server(url=url, token=token, data=data).client() as client:
+            session: dict[str, Any] = await getattr(client, operation_id)(**arguments, document={"reason": reason})
+            return session
+
+    with reported(as_json):
+        session = asyncio.run(ask())
+        if as_json:
+            output.document(session)
+            return
+        output.data(output.plain(session["status"]))
+        if counts := _counts(session):
+            output.note(f"unfinished missions: {counts}")
 
 
 def _counts(session: dict[str, Any]) -> str:

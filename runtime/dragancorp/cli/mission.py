@@ -1,4 +1,4 @@
-"""`dragan mission`: dispatch, list, show, watch and cancel missions."""
+"""`dragan mission`: dispatch, list, show, watch and cancel missions; what operators decide stands in `decisions`."""
 
 import sys
 from pathlib import Path
@@ -6,16 +6,28 @@ from typing import Annotated, Any
 
 import typer
 
-from dragancorp.cli import output
-from dragancorp.cli.options import DEFAULT_DATA, AsJson, DataFolder, ServerToken, ServerUrl, command_group
+from dragancorp.cli import decisions, output
+from dragancorp.cli.options import (
+    DEFAULT_DATA,
+    AsJson,
+    DataFolder,
+    MissionId,
+    Reason,
+    ServerToken,
+    ServerUrl,
+    command_group,
+)
 from dragancorp.cli.problems import REFUSED, reported
 
 LAST_EVENTS = 10
 READ_EVENTS = 200
 
-app = command_group("Missions: hand them over, follow them, end them.")
+app = command_group("Missions: hand them over, follow them, decide about them, end them.")
 
-MissionId = Annotated[str, typer.Argument(metavar="ID", help="The mission.")]
+app.command("approve")(decisions.approve)
+app.command("deny")(decisions.deny)
+app.command("retry")(decisions.retry)
+app.command("why")(decisions.why)
 
 
 @app.command("dispatch")
@@ -214,7 +226,7 @@ def _watch(server: Any, mission_id: str, *, as_json: bool) -> None:
 @app.command("cancel")
 def cancel(
     mission_id: MissionId,
-    reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Why, for the ledger.")] = None,
+    reason: Reason = None,
     url: ServerUrl = None,
     token: ServerToken = None,
     data: DataFolder = DEFAULT_DATA,

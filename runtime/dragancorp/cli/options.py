@@ -20,6 +20,9 @@ ServerToken = Annotated[
     str | None,
     typer.Option("--token", metavar="TOKEN", help="What to show it; else UA_OPS_TOKEN, else found by --data."),
 ]
+MissionId = Annotated[str, typer.Argument(metavar="ID", help="The mission.")]
+LaneId = Annotated[str, typer.Argument(metavar="VP", help="The lane.")]
+Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="Why, for the ledger.")]
 
 
 def command_group(help_text: str) -> typer.Typer:

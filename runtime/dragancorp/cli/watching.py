@@ -1,6 +1,7 @@
 """Following a mission to its end, also across a restart of its control plane."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -8,12 +9,13 @@ from typing import Any
 
 from dragancorp.cli import output
 from dragancorp.cli.connection import Server, path_arguments
-from dragancorp_contracts.api.operations import LIST_MISSION_EVENTS
+from dragancorp_contracts import strict_json
+from dragancorp_contracts.api.operations import STREAM_MISSION_EVENTS
 from dragancorp_contracts.client import Client, ProblemError, ServerUnreachable
 
-WAIT_SECONDS = 20.0  # how long one question may stay open
 PATIENCE_SECONDS = 60.0  # how long the control plane may be away before it is given up
 PAUSE_SECONDS = 0.5
+EVENT = "mission_event"  # what an entry of the ledger is called on the stream; a gap is only for who does not come back
 
 Show = Callable[[dict[str, Any]], None]
 
@@ -23,10 +25,11 @@ class Watch:
 
     def __init__(self, server: Server, mission_id: str, show: Show) -> None:
         self._server = server
-        self._arguments = path_arguments(LIST_MISSION_EVENTS, {"mission_id": mission_id})
+        self._arguments = path_arguments(STREAM_MISSION_EVENTS, {"mission_id": mission_id})
         self._show = show
         self._after = 0
         self._status = ""
+        self._heard = False
         self._lost_at: float | None = None
 
     async def to_the_end(self) -> str:
@@ -34,28 +37,32 @@ class Watch:
 
         Raises what the server refuses, and `ServerUnreachable` when it stays away for a minute, or was never there.
         """
-        heard_before = False
         while True:
             try:
                 async with self._server.client(attempts=1) as client:
-                    while not await self._step(client):
-                        heard_before = True
+                    await self._follow(client)
                 return self._status
             except (ServerUnreachable, ProblemError) as error:
-                if not _may_pass(error, heard_before=heard_before) or not self._patient():
+                if not _may_pass(error, heard_before=self._heard) or not self._patient():
                     raise
             await asyncio.sleep(PAUSE_SECONDS)
 
-    async def _step(self, client: Client) -> bool:
-        """Show what is new; True when that was the end."""
-        page = await client.list_mission_events(**self._arguments, after=self._after, wait=WAIT_SECONDS)
+    async def _follow(self, client: Client) -> None:
+        """Show what is new until there is no more."""
+        stream = client.stream_mission_events(**self._arguments, last_event_id=self._after)
+        async with contextlib.aclosing(stream) as told:
+            async for entry in told:
+                self._is_there()
+                if entry.event == EVENT:
+                    event = strict_json.loads(entry.data or "")
+                    self._after, self._status = event["sequence"], event["status"]
+                    self._show(event)
+
+    def _is_there(self) -> None:
+        self._heard = True
         if self._lost_at is not None:
             self._lost_at = None
             output.note("the control plane is back")
-        for event in page["events"]:
-            self._after, self._status = event["sequence"], event["status"]
-            self._show(event)
-        return bool(page["terminal"]) and self._after >= page["last_sequence"]
 
     def _patient(self) -> bool:
         now = time.monotonic()
