@@ -26,7 +26,7 @@ from dragancorp.gateway.routing import Route, Router
 from dragancorp.gateway.turn_counts import TurnCounts
 from dragancorp.gateway.turns import Primary, Turn, closing
 from dragancorp.lanes.lane_runtime import LaneRuntime, LaneSetup
-from dragancorp.lanes.link import StoreLink
+from dragancorp.lanes.store_link import StoreLink
 from dragancorp.lanes_file import Lane, read_lanes
 from dragancorp.lifecycle.commands import By
 from dragancorp.lifecycle.facts import LanePolicy
@@ -112,7 +112,7 @@ class ControlPlane:
         path = sqlite_path(url)
         known = read_lanes(Path(lanes)) if isinstance(lanes, str | Path) else checked_lanes(lanes)
         configured = configure_lanes(known, (data or path.parent) / "lanes")
-        store = await SqliteStore.open(path, clock=clock, scheduler=PriorityScheduler())
+        store = await open_store(url, clock)
         plane = cls(store, configured, clock, settings)
         try:
             await plane._start(serve_lanes=serve_lanes)
@@ -124,9 +124,9 @@ class ControlPlane:
     async def _start(self, *, serve_lanes: bool) -> None:
         by = By(kind=Actor.CONTROL_PLANE, name=self.instance_id)
         for record in await self.store.read(ListLanes()):
-            if record.row.held:
+            if record.row.lease_embedded:
                 # Its holder lived in the process that owned this file before us, and that process is gone:
-                # the file's lock is ours now. Nobody has to wait for a TTL to know it.
+                # the file's lock is ours now. Nobody has to wait for a TTL to know it. A worker of its own lives on.
                 await self.reconciler.declare_dead(record)
         for lane in self.lanes.values():
             await self.store.execute(ConfigureLane(policy=lane.policy, by=by))
@@ -138,14 +138,14 @@ class ControlPlane:
             self._serve_lanes()
 
     def _serve_lanes(self) -> None:
-        link = StoreLink(self.store)
+        link = StoreLink(self.store, embedded=True)
         runtime_id = new_id("r")
         for lane in self.lanes.values():
             if not lane.flags.on:
                 log.info("the lane is off", action="lane.off", vp_id=lane.vp_id)
                 continue
             setup = LaneSetup(
-                policy=lane.policy,
+                vp_id=lane.vp_id,
                 executor=partial(make_executor, lane.lane["executor"]),
                 executor_config=lane.lane["executor"],
                 workspace=lane.lane.get("workspace", {}),
@@ -228,6 +228,11 @@ class ControlPlane:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+async def open_store(url: str, clock: Clock) -> Store:
+    """The registry at a URL. Errors: `settings_invalid`, and those of opening it."""
+    return await SqliteStore.open(sqlite_path(url), clock=clock, scheduler=PriorityScheduler())
 
 
 def sqlite_path(url: str) -> Path:

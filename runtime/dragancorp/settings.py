@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from dragancorp.errors import DraganError, ErrorCode
@@ -26,14 +26,25 @@ class Settings(BaseSettings):
     ops_token: SecretStr | None = None
     """The operator's token: all scopes but lanes:run."""
 
+    internal_api_token: SecretStr | None = None
+    """What workers of every lane show: lanes:run alone."""
+
     tokens_file: Path | None = None
     """A file of scoped tokens (`specs/tokens`)."""
 
-    @field_validator("ops_token", "tokens_file", "runtime_db_url", mode="before")
+    @field_validator("ops_token", "internal_api_token", "tokens_file", "runtime_db_url", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         """An empty variable is how many tools say "not set"; it must not become a token that lets anybody in."""
         return None if value == "" else value
+
+    @field_validator("internal_api_token")
+    @classmethod
+    def _workers_are_no_operators(cls, value: SecretStr | None, found: ValidationInfo) -> SecretStr | None:
+        """One text would be one token, with the scopes of one of the two."""
+        if value is not None and value == found.data.get("ops_token"):
+            raise ValueError("it is the operator's token too; a worker has one of its own")
+        return value
 
     instance_id: str = Field(default="local", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
     """The name of this control plane."""

@@ -13,7 +13,8 @@ from dragancorp.jsonio import JsonInvalid, loads
 from dragancorp.rules import violations
 
 ALL_SCOPES = frozenset({"missions:read", "missions:write", "lanes:run", "ops:read", "ops:write", "fleet:write"})
-OPS_SCOPES = ALL_SCOPES - {"lanes:run"}
+WORKER_SCOPES = frozenset({"lanes:run"})
+OPS_SCOPES = ALL_SCOPES - WORKER_SCOPES
 TOKEN_BYTES = 32
 
 
@@ -63,6 +64,11 @@ def new_token() -> str:
 def operator_token(text: str, *, name: str = "ops") -> Token:
     """The token of `UA_OPS_TOKEN`: every scope but lanes:run."""
     return Token(name=name, sha256=digest_of(text), scopes=OPS_SCOPES)
+
+
+def worker_token(text: str, *, name: str = "internal") -> Token:
+    """The token of `UA_INTERNAL_API_TOKEN`: lanes:run, for workers of every lane."""
+    return Token(name=name, sha256=digest_of(text), scopes=WORKER_SCOPES)
 
 
 def read_tokens(path: Path) -> tuple[Token, ...]:

@@ -60,7 +60,8 @@ def build_handlers(service: OpsService, authenticate: Authenticate) -> list[HTTP
 
     async def report_mission(request: AnyRequest) -> Response[Any]:
         call = await receive(operations.REPORT_MISSION, request, authenticate)
-        raise AssertionError(f"{call} reached an operation that is not served")
+        answer = await service.report_mission(call.principal, **call.arguments)
+        return respond(operations.REPORT_MISSION, answer)
 
     handlers.append(_handler(operations.REPORT_MISSION)(report_mission))
 
@@ -141,6 +142,13 @@ def build_handlers(service: OpsService, authenticate: Authenticate) -> list[HTTP
 
     handlers.append(_handler(operations.LIST_MISSION_ARTIFACTS)(list_mission_artifacts))
 
+    async def upload_artifact(request: AnyRequest) -> Response[Any]:
+        call = await receive(operations.UPLOAD_ARTIFACT, request, authenticate)
+        answer = await service.upload_artifact(call.principal, **call.arguments)
+        return respond(operations.UPLOAD_ARTIFACT, answer)
+
+    handlers.append(_handler(operations.UPLOAD_ARTIFACT)(upload_artifact))
+
     async def explain_mission(request: AnyRequest) -> Response[Any]:
         call = await receive(operations.EXPLAIN_MISSION, request, authenticate)
         answer = await service.explain_mission(call.principal, **call.arguments)
@@ -171,25 +179,29 @@ def build_handlers(service: OpsService, authenticate: Authenticate) -> list[HTTP
 
     async def renew_lease(request: AnyRequest) -> Response[Any]:
         call = await receive(operations.RENEW_LEASE, request, authenticate)
-        raise AssertionError(f"{call} reached an operation that is not served")
+        answer = await service.renew_lease(call.principal, **call.arguments)
+        return respond(operations.RENEW_LEASE, answer)
 
     handlers.append(_handler(operations.RENEW_LEASE)(renew_lease))
 
     async def acquire_lease(request: AnyRequest) -> Response[Any]:
         call = await receive(operations.ACQUIRE_LEASE, request, authenticate)
-        raise AssertionError(f"{call} reached an operation that is not served")
+        answer = await service.acquire_lease(call.principal, **call.arguments)
+        return respond(operations.ACQUIRE_LEASE, answer)
 
     handlers.append(_handler(operations.ACQUIRE_LEASE)(acquire_lease))
 
     async def release_lease(request: AnyRequest) -> Response[Any]:
         call = await receive(operations.RELEASE_LEASE, request, authenticate)
-        raise AssertionError(f"{call} reached an operation that is not served")
+        answer = await service.release_lease(call.principal, **call.arguments)
+        return respond(operations.RELEASE_LEASE, answer)
 
     handlers.append(_handler(operations.RELEASE_LEASE)(release_lease))
 
     async def claim_missions(request: AnyRequest) -> Response[Any]:
         call = await receive(operations.CLAIM_MISSIONS, request, authenticate)
-        raise AssertionError(f"{call} reached an operation that is not served")
+        answer = await service.claim_missions(call.principal, **call.arguments)
+        return respond(operations.CLAIM_MISSIONS, answer)
 
     handlers.append(_handler(operations.CLAIM_MISSIONS)(claim_missions))
 

@@ -60,7 +60,10 @@ async def receive(operation: Operation, request: AnyRequest, authenticate: Authe
     if not operation.served:
         raise ApiProblem(ErrorCode.NOT_IMPLEMENTED, f"{operation.id} is planned; this server does not serve it yet")
     arguments = _arguments(operation, request)
-    if operation.body is not None:
+    if operation.body is not None and operation.body.binary:
+        _check_media_type(operation.body, request)
+        arguments["content"] = _parts(operation.body.limit, request)
+    elif operation.body is not None:
         arguments |= await _document(operation.body, request)
     return Call(_principal=principal, arguments=arguments)
 
@@ -155,7 +158,7 @@ def _read(kind: str, text: str) -> Any:
 async def _document(body: Body, request: AnyRequest) -> dict[str, Any]:
     if not body.required and request.headers.get("content-length", "") == "0":
         return {"document": None, "text": None}
-    _check_media_type(request)
+    _check_media_type(body, request)
     content = await _content(body.limit, request)
     if not content and not body.required:
         return {"document": None, "text": None}
@@ -171,13 +174,26 @@ async def _document(body: Body, request: AnyRequest) -> dict[str, Any]:
     return {"document": document, "text": content.decode("utf-8")}
 
 
-def _check_media_type(request: AnyRequest) -> None:
+def _check_media_type(body: Body, request: AnyRequest) -> None:
     media_type, _, parameters = request.headers.get("content-type", "").partition(";")
     charset = parameters.strip().lower().removeprefix("charset=").strip('"')
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if media_type.strip().lower() != "application/json" or charset not in {"", "utf-8"} or encoding != "identity":
+    if media_type.strip().lower() != body.media_type or charset not in {"", "utf-8"} or encoding != "identity":
         said = ", ".join(filter(None, [media_type.strip()[:100], parameters.strip()[:100], encoding[:100]]))
-        raise ApiProblem(ErrorCode.MEDIA_TYPE_UNSUPPORTED, f"the body is not plain application/json in UTF-8: {said}")
+        wanted = body.media_type if body.binary else f"{body.media_type} in UTF-8"
+        raise ApiProblem(ErrorCode.MEDIA_TYPE_UNSUPPORTED, f"the body is not plain {wanted}: {said}")
+
+
+async def _parts(limit: int, request: AnyRequest) -> AsyncIterator[bytes]:
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size <= limit:
+            yield part
+        elif size > limit + DRAINED_BYTES:
+            break
+    if size > limit:
+        raise _too_large(limit)
 
 
 async def _content(limit: int, request: AnyRequest) -> bytes:
@@ -193,10 +209,12 @@ async def _content(limit: int, request: AnyRequest) -> bytes:
         else:
             parts.clear()
     if size > limit:
-        raise ApiProblem(
-            ErrorCode.BODY_TOO_LARGE, f"the body is larger than {limit} bytes", facts={"limit_bytes": limit}
-        )
+        raise _too_large(limit)
     return b"".join(parts)
+
+
+def _too_large(limit: int) -> ApiProblem:
+    return ApiProblem(ErrorCode.BODY_TOO_LARGE, f"the body is larger than {limit} bytes", facts={"limit_bytes": limit})
 
 
 def respond(operation: Operation, answer: Answer | EventStream) -> Response[Any]:

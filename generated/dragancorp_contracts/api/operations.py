@@ -24,11 +24,17 @@ class Parameter:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Body:
-    """The JSON document an operation takes, at most `limit` bytes."""
+    """What an operation takes, at most `limit` bytes: a JSON document, or the bytes of a file."""
 
     reference: str
     limit: int
     required: bool = True
+    media_type: str = "application/json"
+
+    @property
+    def binary(self) -> bool:
+        """Whether it is bytes as they are."""
+        return self.media_type != "application/json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,6 +133,7 @@ DISPATCH_MISSION = Operation(
         reference="mission-envelope/v1/schema.json",
         limit=1048576,
         required=True,
+        media_type="application/json",
     ),
 )
 GET_MISSION = Operation(
@@ -204,7 +211,7 @@ REPORT_MISSION = Operation(
     path="/api/v1/missions/{mission_id}/events",
     scopes=("lanes:run",),
     public=False,
-    served=False,
+    served=True,
     statuses=(200,),
     media_type="application/json",
     parameters=(
@@ -222,6 +229,7 @@ REPORT_MISSION = Operation(
         reference="ops-api/v1/openapi.json#/components/schemas/HolderReport",
         limit=4194304,
         required=True,
+        media_type="application/json",
     ),
 )
 CANCEL_MISSION = Operation(
@@ -248,6 +256,7 @@ CANCEL_MISSION = Operation(
         reference="ops-api/v1/openapi.json#/components/schemas/CancelRequest",
         limit=65536,
         required=False,
+        media_type="application/json",
     ),
 )
 LIST_SESSIONS = Operation(
@@ -437,6 +446,78 @@ LIST_MISSION_ARTIFACTS = Operation(
         ),
     ),
 )
+UPLOAD_ARTIFACT = Operation(
+    id="upload_artifact",
+    method="PUT",
+    path="/api/v1/missions/{mission_id}/artifacts",
+    scopes=("lanes:run",),
+    public=False,
+    served=True,
+    statuses=(200,),
+    media_type="application/json",
+    parameters=(
+        Parameter(
+            name="mission_id",
+            argument="mission_id",
+            where="path",
+            kind="string",
+            reference="common/v1/schema.json#/$defs/mission_id",
+            required=True,
+            default=None,
+        ),
+        Parameter(
+            name="name",
+            argument="name",
+            where="query",
+            kind="string",
+            reference="common/v1/schema.json#/$defs/relative_path",
+            required=True,
+            default=None,
+        ),
+        Parameter(
+            name="sha256",
+            argument="sha256",
+            where="query",
+            kind="string",
+            reference="common/v1/schema.json#/$defs/sha256",
+            required=True,
+            default=None,
+        ),
+        Parameter(
+            name="lease_owner",
+            argument="lease_owner",
+            where="query",
+            kind="string",
+            reference="ops-api/v1/openapi.json#/paths/~1api~1v1~1missions~1{mission_id}~1artifacts/put/parameters/2/schema",
+            required=True,
+            default=None,
+        ),
+        Parameter(
+            name="lease_epoch",
+            argument="lease_epoch",
+            where="query",
+            kind="integer",
+            reference="ops-api/v1/openapi.json#/paths/~1api~1v1~1missions~1{mission_id}~1artifacts/put/parameters/3/schema",
+            required=True,
+            default=None,
+        ),
+        Parameter(
+            name="attempt",
+            argument="attempt",
+            where="query",
+            kind="integer",
+            reference="ops-api/v1/openapi.json#/paths/~1api~1v1~1missions~1{mission_id}~1artifacts/put/parameters/4/schema",
+            required=True,
+            default=None,
+        ),
+    ),
+    body=Body(
+        reference="ops-api/v1/openapi.json#/paths/~1api~1v1~1missions~1{mission_id}~1artifacts/put/requestBody/content/application~1octet-stream/schema",
+        limit=268435456,
+        required=True,
+        media_type="application/octet-stream",
+    ),
+)
 EXPLAIN_MISSION = Operation(
     id="explain_mission",
     method="GET",
@@ -482,6 +563,7 @@ APPROVE_MISSION = Operation(
         reference="ops-api/v1/openapi.json#/components/schemas/ApprovalRequest",
         limit=65536,
         required=True,
+        media_type="application/json",
     ),
 )
 DENY_MISSION = Operation(
@@ -508,6 +590,7 @@ DENY_MISSION = Operation(
         reference="ops-api/v1/openapi.json#/components/schemas/DenialRequest",
         limit=65536,
         required=True,
+        media_type="application/json",
     ),
 )
 RETRY_MISSION = Operation(
@@ -534,6 +617,7 @@ RETRY_MISSION = Operation(
         reference="ops-api/v1/openapi.json#/components/schemas/DenialRequest",
         limit=65536,
         required=False,
+        media_type="application/json",
     ),
 )
 RENEW_LEASE = Operation(
@@ -542,7 +626,7 @@ RENEW_LEASE = Operation(
     path="/api/v1/vp/sessions/{vp_id}/lease",
     scopes=("lanes:run",),
     public=False,
-    served=False,
+    served=True,
     statuses=(200,),
     media_type="application/json",
     parameters=(
@@ -557,9 +641,10 @@ RENEW_LEASE = Operation(
         ),
     ),
     body=Body(
-        reference="ops-api/v1/openapi.json#/components/schemas/LeaseProof",
+        reference="ops-api/v1/openapi.json#/components/schemas/LeaseRenewal",
         limit=65536,
         required=True,
+        media_type="application/json",
     ),
 )
 ACQUIRE_LEASE = Operation(
@@ -568,7 +653,7 @@ ACQUIRE_LEASE = Operation(
     path="/api/v1/vp/sessions/{vp_id}/lease",
     scopes=("lanes:run",),
     public=False,
-    served=False,
+    served=True,
     statuses=(201,),
     media_type="application/json",
     parameters=(
@@ -586,6 +671,7 @@ ACQUIRE_LEASE = Operation(
         reference="ops-api/v1/openapi.json#/components/schemas/LeaseRequest",
         limit=65536,
         required=True,
+        media_type="application/json",
     ),
 )
 RELEASE_LEASE = Operation(
@@ -594,7 +680,7 @@ RELEASE_LEASE = Operation(
     path="/api/v1/vp/sessions/{vp_id}/lease",
     scopes=("lanes:run",),
     public=False,
-    served=False,
+    served=True,
     statuses=(200,),
     media_type="application/json",
     parameters=(
@@ -607,11 +693,24 @@ RELEASE_LEASE = Operation(
             required=True,
             default=None,
         ),
-    ),
-    body=Body(
-        reference="ops-api/v1/openapi.json#/components/schemas/LeaseProof",
-        limit=65536,
-        required=True,
+        Parameter(
+            name="lease_owner",
+            argument="lease_owner",
+            where="query",
+            kind="string",
+            reference="ops-api/v1/openapi.json#/paths/~1api~1v1~1vp~1sessions~1{vp_id}~1lease/delete/parameters/0/schema",
+            required=True,
+            default=None,
+        ),
+        Parameter(
+            name="lease_epoch",
+            argument="lease_epoch",
+            where="query",
+            kind="integer",
+            reference="ops-api/v1/openapi.json#/paths/~1api~1v1~1vp~1sessions~1{vp_id}~1lease/delete/parameters/1/schema",
+            required=True,
+            default=None,
+        ),
     ),
 )
 CLAIM_MISSIONS = Operation(
@@ -620,7 +719,7 @@ CLAIM_MISSIONS = Operation(
     path="/api/v1/vp/sessions/{vp_id}/claim",
     scopes=("lanes:run",),
     public=False,
-    served=False,
+    served=True,
     statuses=(200,),
     media_type="application/json",
     parameters=(
@@ -638,6 +737,7 @@ CLAIM_MISSIONS = Operation(
         reference="ops-api/v1/openapi.json#/components/schemas/ClaimRequest",
         limit=65536,
         required=True,
+        media_type="application/json",
     ),
 )
 DRAIN_LANE = Operation(
@@ -664,6 +764,7 @@ DRAIN_LANE = Operation(
         reference="ops-api/v1/openapi.json#/components/schemas/ReasonRequest",
         limit=65536,
         required=True,
+        media_type="application/json",
     ),
 )
 RESUME_LANE = Operation(
@@ -690,6 +791,7 @@ RESUME_LANE = Operation(
         reference="ops-api/v1/openapi.json#/components/schemas/ReasonRequest",
         limit=65536,
         required=True,
+        media_type="application/json",
     ),
 )
 RESET_LANE = Operation(
@@ -716,6 +818,7 @@ RESET_LANE = Operation(
         reference="ops-api/v1/openapi.json#/components/schemas/ReasonRequest",
         limit=65536,
         required=True,
+        media_type="application/json",
     ),
 )
 RETIRE_LANE = Operation(
@@ -742,6 +845,7 @@ RETIRE_LANE = Operation(
         reference="ops-api/v1/openapi.json#/components/schemas/ReasonRequest",
         limit=65536,
         required=True,
+        media_type="application/json",
     ),
 )
 RECEIVE_CALLBACK = Operation(
@@ -758,6 +862,7 @@ RECEIVE_CALLBACK = Operation(
         reference="mission-event/v1/schema.json",
         limit=1048576,
         required=True,
+        media_type="application/json",
     ),
 )
 LIST_DELIVERIES = Operation(
@@ -855,6 +960,7 @@ PUT_FLEET_ENTRY = Operation(
         reference="ops-api/v1/openapi.json#/components/schemas/FleetEntry",
         limit=65536,
         required=True,
+        media_type="application/json",
     ),
 )
 GET_VP_METRICS = Operation(
@@ -971,6 +1077,7 @@ ADVANCE_ROLLOUT = Operation(
         reference="ops-api/v1/openapi.json#/components/schemas/AdvanceRequest",
         limit=65536,
         required=True,
+        media_type="application/json",
     ),
 )
 HOLD_ROLLOUT = Operation(
@@ -997,6 +1104,7 @@ HOLD_ROLLOUT = Operation(
         reference="ops-api/v1/openapi.json#/components/schemas/ReasonRequest",
         limit=65536,
         required=True,
+        media_type="application/json",
     ),
 )
 ROLLBACK_ROLLOUT = Operation(
@@ -1023,6 +1131,7 @@ ROLLBACK_ROLLOUT = Operation(
         reference="ops-api/v1/openapi.json#/components/schemas/ReasonRequest",
         limit=65536,
         required=True,
+        media_type="application/json",
     ),
 )
 CAPTURE_EVIDENCE = Operation(
@@ -1049,6 +1158,7 @@ CAPTURE_EVIDENCE = Operation(
         reference="ops-api/v1/openapi.json#/components/schemas/CaptureRequest",
         limit=65536,
         required=False,
+        media_type="application/json",
     ),
 )
 OPEN_GATEWAY_SESSION = Operation(
@@ -1065,6 +1175,7 @@ OPEN_GATEWAY_SESSION = Operation(
         reference="ops-api/v1/openapi.json#/components/schemas/GatewaySessionRequest",
         limit=65536,
         required=False,
+        media_type="application/json",
     ),
 )
 GET_GATEWAY_SESSION = Operation(
@@ -1112,6 +1223,7 @@ CANCEL_GATEWAY_SESSION = Operation(
         reference="ops-api/v1/openapi.json#/components/schemas/DenialRequest",
         limit=65536,
         required=False,
+        media_type="application/json",
     ),
 )
 GET_PROMETHEUS_METRICS = Operation(
@@ -1144,6 +1256,7 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
         "get_schema": GET_SCHEMA,
         "stream_mission_events": STREAM_MISSION_EVENTS,
         "list_mission_artifacts": LIST_MISSION_ARTIFACTS,
+        "upload_artifact": UPLOAD_ARTIFACT,
         "explain_mission": EXPLAIN_MISSION,
         "approve_mission": APPROVE_MISSION,
         "deny_mission": DENY_MISSION,
@@ -1197,7 +1310,10 @@ ALLOWED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "/docs": ("GET",),
         "/schemas/{name}/{version}": ("GET",),
         "/api/v1/missions/{mission_id}/events/stream": ("GET",),
-        "/api/v1/missions/{mission_id}/artifacts": ("GET",),
+        "/api/v1/missions/{mission_id}/artifacts": (
+            "GET",
+            "PUT",
+        ),
         "/api/v1/missions/{mission_id}/why": ("GET",),
         "/api/v1/missions/{mission_id}/approve": ("POST",),
         "/api/v1/missions/{mission_id}/deny": ("POST",),

@@ -2,6 +2,7 @@
 """The abstract service: one method for each served operation. A class that lacks one cannot be instantiated."""
 
 from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
 from typing import Any
 
 from .records import Answer, EventStream, Principal
@@ -13,8 +14,9 @@ class OpsService(ABC):
     """What stands behind the HTTP face.
 
     The controllers have authenticated the caller, checked its scopes and judged every parameter and document before a
-    method is called. `document` is the JSON document, `text` the same as it was received. A method refuses by raising
-    `ApiProblem` or an exception of the same shape.
+    method is called. `document` is the JSON document, `text` the same as it was received; `content` is a file's bytes
+    as they arrive, of which more than the limit raises `ApiProblem`. A method refuses by raising `ApiProblem` or an
+    exception of the same shape.
     """
 
     @abstractmethod
@@ -81,6 +83,23 @@ class OpsService(ABC):
         time.
 
         `GET /api/v1/missions/{mission_id}/events`; answers 200.
+        """
+
+    @abstractmethod
+    async def report_mission(
+        self,
+        principal: Principal,
+        *,
+        mission_id: str,
+        document: dict[str, Any],
+        text: str,
+    ) -> Answer:
+        """Report on a mission.
+
+        A holder's word: progress, artifacts, the end. Refused when attempt, holder or epoch is out of date. With
+        `claim_next`, the end of one mission and the claim of the next are one step.
+
+        `POST /api/v1/missions/{mission_id}/events`; answers 200.
         """
 
     @abstractmethod
@@ -236,6 +255,27 @@ class OpsService(ABC):
         """
 
     @abstractmethod
+    async def upload_artifact(
+        self,
+        principal: Principal,
+        *,
+        mission_id: str,
+        name: str,
+        sha256: str,
+        lease_owner: str,
+        lease_epoch: int,
+        attempt: int,
+        content: AsyncIterator[bytes],
+    ) -> Answer:
+        """Upload an artifact.
+
+        The bytes of one file of a mission, by its holder, before the report that names it. The same file again
+        changes nothing.
+
+        `PUT /api/v1/missions/{mission_id}/artifacts`; answers 200.
+        """
+
+    @abstractmethod
     async def explain_mission(
         self,
         principal: Principal,
@@ -296,6 +336,71 @@ class OpsService(ABC):
         mission.
 
         `POST /api/v1/missions/{mission_id}/retry`; answers 200 or 201.
+        """
+
+    @abstractmethod
+    async def renew_lease(
+        self,
+        principal: Principal,
+        *,
+        vp_id: str,
+        document: dict[str, Any],
+        text: str,
+    ) -> Answer:
+        """Heartbeat.
+
+        Renews the lease and tells what the lane still holds. With `wait`, the answer comes as soon as that differs
+        from what was `seen` (a cancel, a lost mission, another policy), or after that time.
+
+        `PUT /api/v1/vp/sessions/{vp_id}/lease`; answers 200.
+        """
+
+    @abstractmethod
+    async def acquire_lease(
+        self,
+        principal: Principal,
+        *,
+        vp_id: str,
+        document: dict[str, Any],
+        text: str,
+    ) -> Answer:
+        """Take a lane's lease.
+
+        The right to act for the lane, under a new epoch. Asked again by the same owner, the same lease.
+
+        `POST /api/v1/vp/sessions/{vp_id}/lease`; answers 201.
+        """
+
+    @abstractmethod
+    async def release_lease(
+        self,
+        principal: Principal,
+        *,
+        vp_id: str,
+        lease_owner: str,
+        lease_epoch: int,
+    ) -> Answer:
+        """Give a lease back.
+
+        Only when nothing is held any more.
+
+        `DELETE /api/v1/vp/sessions/{vp_id}/lease`; answers 200.
+        """
+
+    @abstractmethod
+    async def claim_missions(
+        self,
+        principal: Principal,
+        *,
+        vp_id: str,
+        document: dict[str, Any],
+        text: str,
+    ) -> Answer:
+        """Claim missions.
+
+        What is due, in the scheduler's order; waits for it when asked to.
+
+        `POST /api/v1/vp/sessions/{vp_id}/claim`; answers 200.
         """
 
     @abstractmethod

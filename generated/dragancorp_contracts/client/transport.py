@@ -3,7 +3,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Mapping
 from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Self
@@ -72,15 +72,25 @@ class Transport:
         await self._http.aclose()
 
     async def call(
-        self, operation: Operation, arguments: Mapping[str, Any], *, document: Document | None = None
+        self,
+        operation: Operation,
+        arguments: Mapping[str, Any],
+        *,
+        document: Document | None = None,
+        content: bytes | AsyncIterable[bytes] | None = None,
     ) -> Reply:
         """Call an operation. Arguments are by their Python names; None leaves one out.
 
-        GET, and POST of a document with an `idempotency_key`, are repeated after connection errors and 503.
+        GET, and POST of a document with an `idempotency_key`, are repeated after connection errors and 503. `content`
+        is a file's bytes, where the operation takes a file.
         Raises `ProblemError`, `ServerUnreachable`, `AnswerUnreadable`.
         """
         body = plain(document)
-        request = self._http.build_request(**prepared(operation, arguments, body, self._timeout))
+        parts = prepared(operation, arguments, body, self._timeout)
+        if operation.body is not None and operation.body.binary:
+            parts["headers"]["Content-Type"] = operation.body.media_type
+            parts |= {"json": None, "content": content}
+        request = self._http.build_request(**parts)
         attempts = self._attempts if repeatable(operation, body) else 1
         try:
             async for attempt in stamina.retry_context(

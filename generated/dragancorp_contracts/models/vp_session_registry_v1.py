@@ -61,6 +61,10 @@ class SessionRecord(BaseModel):
     """
     Until when the lease is good, as far as the holder's last renewal said.
     """
+    lease_embedded: StrictBool | MISSING = MISSING
+    """
+    The holder lives in the process of the control plane that gave the lease, and ends with it.
+    """
     beat: int
     """
     A counter the holder raises with every heartbeat.

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dragancorp.cli import conformance, dev, doctor, lane, mission, overlay, spec, token
+from dragancorp.cli import conformance, dev, doctor, lane, mission, overlay, spec, token, worker
 from dragancorp.cli.options import command_group
 
 app = command_group(
@@ -16,6 +16,7 @@ app = command_group(
 )
 app.command("dev")(dev.dev)
 app.command("serve")(dev.serve)
+app.command("worker")(worker.worker)
 app.add_typer(mission.app, name="mission")
 app.add_typer(lane.app, name="lane")
 app.add_typer(token.app, name="token")

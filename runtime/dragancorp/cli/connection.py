@@ -2,7 +2,7 @@
 
 import ipaddress
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import httpx
 import typer
 
 from dragancorp.cli import plane_file
+from dragancorp.cli.plane_file import PlaneFile
 from dragancorp.errors import DraganError, ErrorCode
 from dragancorp_contracts import strict_json
 from dragancorp_contracts.api.operations import DISPATCH_MISSION, Operation
@@ -19,6 +20,7 @@ from dragancorp_contracts.client import AnswerUnreadable, Client, ProblemError, 
 from dragancorp_contracts.judge import violations_at
 
 TIMEOUT_SECONDS = 30.0
+WORKER_TIMEOUT_SECONDS = 10.0  # on top of what a request itself asks to wait
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +32,16 @@ class Server:
     data: Path
 
     def found(self) -> tuple[str, str | None]:
-        """URL and token. The token of `plane.json` is shown to nobody but the plane that wrote it.
+        """URL and an operator's token; see `_found`."""
+        return self._found(os.environ.get("UA_OPS_TOKEN"), lambda plane: plane.token)
+
+    def found_by_worker(self) -> tuple[str, str | None]:
+        """URL and a worker's token, which the operator's is not; see `_found`."""
+        url, token = self._found(os.environ.get("UA_INTERNAL_API_TOKEN"), lambda plane: plane.worker_token)
+        return url, _header_value(token)
+
+    def _found(self, configured: str | None, own: Callable[[PlaneFile], str]) -> tuple[str, str | None]:
+        """URL and token: the option's, the environment's, else `plane.json`'s, shown only to the plane that wrote it.
 
         Raises `ServerUnreachable` when nothing names a server, `settings_invalid` for what is no URL.
         """
@@ -42,9 +53,9 @@ class Server:
             )
         if not _is_url(url):
             raise DraganError(ErrorCode.SETTINGS_INVALID, f"--url is {url!r}; it takes http://HOST:PORT")
-        token = self.token or os.environ.get("UA_OPS_TOKEN") or None
+        token = self.token or configured or None
         if token is None and plane is not None and plane.url == url.rstrip("/"):
-            token = plane.token
+            token = own(plane)
         return url, token
 
     def client(self, *, attempts: int = 4) -> Client:
@@ -95,6 +106,11 @@ def _header_value(token: str | None) -> str | None:
     if token is not None and not (token.isascii() and token.isprintable()):
         raise DraganError(ErrorCode.UNAUTHENTICATED, "the token holds characters that no token has")
     return token
+
+
+def worker_client(url: str, token: str | None) -> Client:
+    """A client that repeats nothing by itself: its worker knows what may be repeated, and until when."""
+    return Client(url, token, timeout=WORKER_TIMEOUT_SECONDS, attempts=1, transport=_transport(url))
 
 
 def _transport(url: str) -> httpx.AsyncHTTPTransport | None:

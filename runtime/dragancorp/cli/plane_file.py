@@ -17,6 +17,7 @@ class PlaneFile:
 
     url: str
     token: str
+    worker_token: str
     pid: int
     instance_id: str
 
@@ -40,6 +41,7 @@ def read(folder: Path) -> PlaneFile | None:
         return PlaneFile(
             url=str(found["url"]),
             token=str(found["token"]),
+            worker_token=str(found["worker_token"]),
             pid=int(found["pid"]),
             instance_id=str(found["instance_id"]),
         )

@@ -8,7 +8,6 @@ claims stop, running missions get their grace and are handed back, the registry 
 import asyncio
 import contextlib
 import os
-import signal
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ import httpx
 import structlog
 import uvicorn
 
-from dragancorp.cli import listening, output, plane_file
+from dragancorp.cli import listening, output, plane_file, stopping
 from dragancorp.cli.access import Access, access
 from dragancorp.control_plane import ControlPlane
 from dragancorp.errors import DraganError, ErrorCode
@@ -28,7 +27,6 @@ from dragancorp.lanes_file import read_lanes
 from dragancorp.registry.sqlite import SqliteStore
 from dragancorp.settings import Settings
 
-STOPPED_AT_ONCE = 1
 ANSWERS_SECONDS = 2.0  # how long answers under way may take once everything else has ended
 READY_PAUSE_SECONDS = 0.05
 
@@ -71,7 +69,7 @@ async def serve(asked: Serving) -> None:
     allowed = access(settings, asked.host)
     with contextlib.closing(listening.bind(asked.host, asked.port)) as listener:
         _make_folder(asked.data)
-        stop = _stop_signal(asked.data)
+        stop = stopping.heeded(lambda: _leave(asked.data))
         plane = await ControlPlane.open(
             settings.runtime_db_url or f"sqlite:///{asked.data / 'state.db'}",
             lanes=lanes,
@@ -93,7 +91,13 @@ async def _answer(
     url = listening.local_url(listener)
     plane_file.write(
         asked.data,
-        plane_file.PlaneFile(url=url, token=allowed.local_token, pid=os.getpid(), instance_id=plane.instance_id),
+        plane_file.PlaneFile(
+            url=url,
+            token=allowed.local_token,
+            worker_token=allowed.worker_token,
+            pid=os.getpid(),
+            instance_id=plane.instance_id,
+        ),
     )
     if isinstance(plane.store, SqliteStore):
         plane.store.announce(url)
@@ -109,19 +113,19 @@ async def _answer(
         )
     )
     answering = asyncio.create_task(server.serve(sockets=[listener]), name="http")
-    stopping = asyncio.create_task(stop.wait(), name="stop")
+    told = asyncio.create_task(stop.wait(), name="stop")
     announcing = asyncio.create_task(_announce(plane, asked, allowed, url), name="ready")
     try:
-        await asyncio.wait({answering, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({answering, told}, return_when=asyncio.FIRST_COMPLETED)
         if not answering.done():
             log.info("draining", action="plane.draining", grace_seconds=asked.grace_seconds)
             # The API goes on meanwhile, so that those who watch see how their missions end.
             await plane.close(grace_seconds=asked.grace_seconds)
     finally:
         announcing.cancel()
-        stopping.cancel()
+        told.cancel()
         server.should_exit = True
-        await asyncio.gather(announcing, stopping, return_exceptions=True)
+        await asyncio.gather(announcing, told, return_exceptions=True)
         await answering
     log.info("stopped", action="plane.stopped")
 
@@ -160,20 +164,8 @@ def _make_folder(data: Path) -> None:
         raise DraganError(ErrorCode.DATA_FOLDER_UNUSABLE, f"{data}: {error.strerror or error}") from error
 
 
-def _stop_signal(data: Path) -> asyncio.Event:
-    """Set by the first SIGTERM or SIGINT; the second ends the process."""
-    stop = asyncio.Event()
-
-    def heard() -> None:
-        if not stop.is_set():
-            stop.set()
-            return
-        # The guards see this process go and end what runs; the next start takes the missions up again.
-        output.note("stopped at once; missions that were running are taken up again at the next start")
-        plane_file.remove(data)
-        os._exit(STOPPED_AT_ONCE)
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, heard)
-    return stop
+def _leave(data: Path) -> None:
+    """The last words before the process ends at once."""
+    # The guards see this process go and end what runs; the next start takes the missions up again.
+    output.note("stopped at once; missions that were running are taken up again at the next start")
+    plane_file.remove(data)

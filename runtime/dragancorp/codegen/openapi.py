@@ -14,6 +14,7 @@ NAME = "ops-api"
 FILE = "openapi.json"
 ADDRESS = f"{BASE}{NAME}/v1/{FILE}"
 METHODS = ("get", "put", "post", "delete", "patch")
+JSON_TYPE, BYTES_TYPE = "application/json", "application/octet-stream"
 
 _PYTHON = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "array": "list[str]"}
 
@@ -44,12 +45,18 @@ class Parameter:
 
 @dataclass(frozen=True, kw_only=True)
 class Body:
-    """The JSON document that an operation takes."""
+    """The JSON document that an operation takes, or the bytes; then there is no schema to refer to."""
 
     reference: str
     required: bool
     limit: int
     description: str
+    media_type: str = JSON_TYPE
+
+    @property
+    def binary(self) -> bool:
+        """Whether it is bytes as they are."""
+        return self.media_type == BYTES_TYPE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,15 +198,17 @@ class Document:
             return None
         body, at = self._followed(source["requestBody"], f"{place}/requestBody")
         limit = source.get("x-dragan-limits", {}).get("body_bytes")
-        if set(body["content"]) != {"application/json"} or not isinstance(limit, int):
-            raise SpecsInvalid([], f"{NAME}/v1/{FILE}#{at}: write application/json, and x-dragan-limits.body_bytes")
-        media = body["content"]["application/json"]
-        _, reference = self._followed(media["schema"], f"{at}/content/application~1json/schema")
+        if list(body["content"]) not in ([JSON_TYPE], [BYTES_TYPE]) or not isinstance(limit, int):
+            wanted = f"{JSON_TYPE} or {BYTES_TYPE}, and x-dragan-limits.body_bytes"
+            raise SpecsInvalid([], f"{NAME}/v1/{FILE}#{at}: write {wanted}")
+        [(media_type, media)] = body["content"].items()
+        _, reference = self._followed(media["schema"], f"{at}/content/{_escaped(media_type)}/schema")
         return Body(
             reference=_relative(reference),
             required=body.get("required", False),
             limit=limit,
             description=body.get("description", ""),
+            media_type=media_type,
         )
 
     def _model(self, successes: dict[str, Any]) -> tuple[str, str] | None:

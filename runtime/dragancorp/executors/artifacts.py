@@ -79,6 +79,15 @@ def index(folder: Path, *, most_files: int = MOST_FILES, most_bytes: int = MOST_
     return ArtifactIndex(artifacts=tuple(artifacts), ignored=tuple(ignored))
 
 
+def digest_of(folder: Path, name: str) -> tuple[str, int] | None:
+    """Digest and size in bytes of one file below the folder; None when it is no artifact. Blocks for the hashing."""
+    places = [folder.joinpath(*name.split("/")[:depth]) for depth in range(1, name.count("/") + 1)]
+    if any(place.is_symlink() for place in places):
+        return None
+    found = _read(folder / name, name, MOST_BYTES)
+    return (found.sha256, found.size_bytes) if isinstance(found, Artifact) else None
+
+
 def media_type(name: str) -> str:
     """A guess by the name's ending; `application/octet-stream` when there is none."""
     return _TEXTS.get(Path(name).suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"

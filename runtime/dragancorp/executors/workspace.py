@@ -33,11 +33,17 @@ class Workspace:
 
     def artifacts_dir(self, mission_id: str) -> Path:
         """The mission's artifact folder, made when it is not there."""
-        return _own_folder(_own_folder(self.root / "artifacts") / _checked(mission_id))
+        return artifacts_dir(self.root, mission_id)
 
     def receipt_path(self, mission_id: str) -> Path:
         """Where the mission's receipt stands, or would."""
         return _own_folder(self.root / "receipts") / f"{_checked(mission_id)}.json"
+
+
+def artifacts_dir(root: Path, mission_id: str) -> Path:
+    """A mission's artifact folder below its lane's root, made when it is not there."""
+    _own_folder(root.absolute(), parents=True)
+    return _own_folder(_own_folder(root / "artifacts") / _checked(mission_id))
 
 
 def prepare(root: Path, vp_id: str, policy: Mapping[str, Any], *, mission_id: str | None = None) -> Workspace:

@@ -16,37 +16,37 @@ from dragancorp.executors.protocol import Executor, SessionContext
 from dragancorp.executors.workspace import Workspace, prepare
 from dragancorp.lanes.guarded import Guard
 from dragancorp.lanes.keeper import Keeper
-from dragancorp.lanes.link import Claimed, LaneLink, Report
+from dragancorp.lanes.link import Claimed, Grant, LaneLink, Report
 from dragancorp.lanes.mission_run import REPORT_PAUSE_SECONDS, Hands, MissionRun, failed_instead
-from dragancorp.lifecycle.facts import LanePolicy
-from dragancorp.lifecycle.rows import SessionRow
 from dragancorp.registry.identifiers import new_id
 from dragancorp_contracts.lifecycle import MissionTrigger, ReasonCode
 
-CLAIM_PAUSE_SECONDS = 1.0  # the safety net under the wake-ups: what becomes due by the clock alone
+CLAIM_WAIT_SECONDS = 10.0  # how long one claim waits for work before it is asked anew
+CLAIM_PAUSE_SECONDS = 0.5  # between claims that were refused: the heartbeat will say more
 ACQUIRE_PAUSE_SECONDS = 0.5
+RELEASE_TRIES = 20  # at REPORT_PAUSE_SECONDS: a plane that restarts may take that long
 FIRST_SETUP_PAUSE_SECONDS = 1.0
 MAX_SETUP_PAUSE_SECONDS = 30.0
 # Somebody else has the word: cancelled, timed out or taken over meanwhile.
 OUT_OF_HAND = frozenset({ErrorCode.STALE_EPOCH, ErrorCode.MISSION_TERMINAL, ErrorCode.MISSION_UNKNOWN})
+# What no waiting mends, when the lease was never given: whoever started the worker must hear of it.
+HOPELESS = frozenset({ErrorCode.UNAUTHENTICATED, ErrorCode.SCOPE_MISSING, ErrorCode.LANE_UNKNOWN})
 
 log = structlog.get_logger("dragancorp.lanes")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LaneSetup:
-    """A lane as its worker needs it: `root` is the folder of workspace, artifacts and receipts."""
+    """A lane as its worker needs it: `root` is the folder of workspace, artifacts and receipts.
 
-    policy: LanePolicy
+    The policy (times, parallel missions) is not here: it comes with the lease, so that worker and plane agree.
+    """
+
+    vp_id: str
     executor: Callable[[], Executor]
     executor_config: Mapping[str, Any]
     workspace: Mapping[str, Any]
     root: Path
-
-    @property
-    def vp_id(self) -> str:
-        """The lane."""
-        return self.policy.vp_id
 
 
 class LaneRuntime:
@@ -57,31 +57,64 @@ class LaneRuntime:
         self._link = link
         self._clock = clock
         self._vp_runtime_id = vp_runtime_id
+        self._owner = self._new_owner()
+        self._held_once = False
+        self._waiting: ErrorCode | None = None
         self._stopping = asyncio.Event()  # no new claims
         self._drain = asyncio.Event()  # hand back what is running
 
     async def run(self) -> None:
-        """Serve the lane; returns when it was told to stop, or when the lane is retired."""
+        """Serve the lane; returns when it was told to stop, or when the lane is retired.
+
+        Raises what makes serving hopeless before it has begun: `unauthenticated`, `scope_missing`, `lane_unknown`.
+        """
         while not self._stopping.is_set():
             asked_at = self._clock.monotonic()
             try:
-                lease, session = await self._link.acquire(
-                    self._setup.vp_id, new_id("o") + f"@{os.getpid()}", self._vp_runtime_id
-                )
+                grant = await self._link.acquire(self._setup.vp_id, self._owner, self._vp_runtime_id)
             except DraganError as error:
                 if error.code is ErrorCode.LANE_RETIRED:
                     log.warning("the lane is retired", action="lane.retired", vp_id=self._setup.vp_id)
                     return
+                if error.code in HOPELESS and not self._held_once:
+                    raise
+                self._say_waiting(error)
                 await self._pause(ACQUIRE_PAUSE_SECONDS)
                 continue
-            keeper = Keeper(self._link, lease, self._setup.policy, self._clock, acquired_at=asked_at)
-            try:
-                await self._serve(keeper, session)
             except Exception:
-                # A lane must not go dark for one defect: begin anew, loudly. Missions it still holds are taken from
-                # it when its heartbeat stays away.
-                log.exception("the lane's worker failed", action="lane.worker_failed", vp_id=self._setup.vp_id)
-                await self._pause(ACQUIRE_PAUSE_SECONDS)
+                await self._begin_anew()
+                continue
+            self._note_grant(grant)
+            keeper = Keeper(self._link, grant, self._clock, acquired_at=asked_at)
+            try:
+                await self._serve(keeper, grant)
+            except Exception:
+                await self._begin_anew()
+
+    async def _begin_anew(self) -> None:
+        """A lane must not go dark for one defect: loudly, after a pause.
+
+        Missions it still holds are taken from it when its heartbeat stays away.
+        """
+        log.exception("the lane's worker failed", action="lane.worker_failed", vp_id=self._setup.vp_id)
+        await self._pause(ACQUIRE_PAUSE_SECONDS)
+
+    def _say_waiting(self, error: DraganError) -> None:
+        """Once for each reason: a worker may wait for days."""
+        if error.code is not self._waiting:
+            self._waiting = error.code
+            why = {"code": error.code.value, "reason": error.detail}
+            log.info("waiting for the lease", action="lane.waiting", vp_id=self._setup.vp_id, **why)
+
+    def _note_grant(self, grant: Grant) -> None:
+        # The name stayed the same while no answer came, so that a lease whose answer was lost is found again.
+        self._owner = self._new_owner()
+        self._held_once, self._waiting = True, None
+        log.info("holding the lease", action="lane.acquired", vp_id=self._setup.vp_id, epoch=grant.lease.epoch)
+
+    @staticmethod
+    def _new_owner() -> str:
+        return new_id("o") + f"@{os.getpid()}"
 
     def stop_claims(self) -> None:
         """Claim nothing more."""
@@ -92,10 +125,10 @@ class LaneRuntime:
         self._stopping.set()
         self._drain.set()
 
-    async def _serve(self, keeper: Keeper, session: SessionRow) -> None:
+    async def _serve(self, keeper: Keeper, grant: Grant) -> None:
         """Work under one lease: until it is lost, or until the worker stops; then let go of it."""
         beating = asyncio.create_task(keeper.run(), name=f"heartbeat {self._setup.vp_id}")
-        working = asyncio.create_task(self._work(keeper, session), name=f"lane {self._setup.vp_id}")
+        working = asyncio.create_task(self._work(keeper, grant), name=f"lane {self._setup.vp_id}")
         try:
             await asyncio.wait({beating, working}, return_when=asyncio.FIRST_COMPLETED)
             for task in (working, beating):
@@ -105,16 +138,29 @@ class LaneRuntime:
             working.cancel()
             await asyncio.gather(working, return_exceptions=True)
             if not keeper.lost.is_set():
-                with contextlib.suppress(DraganError):
-                    # Refused means somebody took the lease meanwhile; it is let go either way.
-                    await self._link.release(keeper.lease)
+                await self._release(keeper)
             beating.cancel()
             await asyncio.gather(beating, return_exceptions=True)
 
-    async def _work(self, keeper: Keeper, session: SessionRow) -> None:
-        executors = [self._setup.executor() for _ in range(self._setup.policy.parallel_missions)]
+    async def _release(self, keeper: Keeper) -> None:
+        """Give the lease back. Ends by itself after some tries: what cannot be given back expires."""
+        for _ in range(RELEASE_TRIES):
+            try:
+                await self._link.release(keeper.lease)
+            except DraganError as refused:
+                if keeper.lost.is_set() or not refused.entry.retryable:
+                    return  # somebody took the lease meanwhile; it is let go either way
+                if refused.code is ErrorCode.LANE_BUSY:
+                    with contextlib.suppress(DraganError):
+                        await keeper.hand_back_all()  # claimed in the moment of leaving
+                await self._clock.sleep(REPORT_PAUSE_SECONDS)
+            else:
+                return
+
+    async def _work(self, keeper: Keeper, grant: Grant) -> None:
+        executors = [self._setup.executor() for _ in range(keeper.policy.parallel_missions)]
         try:
-            workspace = await self._set_up_patiently(keeper, session, executors)
+            workspace = await self._set_up_patiently(keeper, grant, executors)
             if self._stopping.is_set():
                 return
             async with asyncio.TaskGroup() as slots:
@@ -124,15 +170,13 @@ class LaneRuntime:
             for executor in executors:
                 await executor.close()
 
-    async def _set_up_patiently(
-        self, keeper: Keeper, session: SessionRow, executors: list[Executor]
-    ) -> Workspace | None:
+    async def _set_up_patiently(self, keeper: Keeper, grant: Grant, executors: list[Executor]) -> Workspace | None:
         """Set up; tried again and again while it fails, the lane degraded meanwhile."""
         pause = FIRST_SETUP_PAUSE_SECONDS
         failed = False
         while not self._stopping.is_set():
             try:
-                workspace = await self._set_up(keeper, session, executors)
+                workspace = await self._set_up(keeper, grant, executors)
             except Exception as error:
                 # Executors are somebody else's code: whatever opening one raises, the lane says so and tries again.
                 if isinstance(error, DraganError) and error.code is ErrorCode.STALE_EPOCH:
@@ -157,7 +201,7 @@ class LaneRuntime:
             # Degraded already: the error stands in the row from the first time.
             await self._link.degrade(keeper.lease, why[:8000])
 
-    async def _set_up(self, keeper: Keeper, session: SessionRow, executors: list[Executor]) -> Workspace | None:
+    async def _set_up(self, keeper: Keeper, grant: Grant, executors: list[Executor]) -> Workspace | None:
         """Prepare the lane's workspace (None: each mission has its own) and open the executor's session."""
         setup = self._setup
         workspace: Workspace | None = None
@@ -165,9 +209,9 @@ class LaneRuntime:
             workspace = await asyncio.to_thread(prepare, setup.root, setup.vp_id, setup.workspace)
         path = setup.root if workspace is None else workspace.path
         context = SessionContext(
-            vp_id=session.vp_id,
-            vp_session_id=session.vp_session_id,
-            executor_session_id=session.executor_session_id,
+            vp_id=setup.vp_id,
+            vp_session_id=grant.vp_session_id,
+            executor_session_id=grant.executor_session_id,
             workspace=path,
             config=setup.executor_config,
         )
@@ -188,64 +232,70 @@ class LaneRuntime:
         """One mission after another, until the worker stops."""
         claimed: Claimed | None = None
         async with contextlib.AsyncExitStack() as stack:
-            changes = stack.enter_context(self._link.watch(self._setup.vp_id))
             guard: Guard | None = None
             if workspace is not None:
-                guard = await stack.enter_async_context(self._guard(workspace))
+                guard = await stack.enter_async_context(self._guard(workspace, keeper))
             while not (self._stopping.is_set() and claimed is None):
                 if claimed is None:
-                    claimed = await self._claim(keeper)
-                if claimed is None:
-                    await self._unless_stopping(changes.wait(CLAIM_PAUSE_SECONDS))
+                    claimed = await self._unless_stopping(self._claim(keeper))
                 elif workspace is not None and guard is not None:
+                    guard.change_ttl(keeper.policy.lease_ttl)
                     claimed = await self._mission(keeper, executor, workspace, guard, claimed)
                 else:
                     claimed = await self._mission_apart(keeper, executor, claimed)
 
-    def _guard(self, workspace: Workspace) -> Guard:
-        return Guard(lock_path=workspace.lock_path, ttl_seconds=self._setup.policy.lease_ttl)
+    def _guard(self, workspace: Workspace, keeper: Keeper) -> Guard:
+        return Guard(lock_path=workspace.lock_path, ttl_seconds=keeper.policy.lease_ttl)
 
-    async def _claim(self, keeper: Keeper) -> Claimed | None:
-        try:
-            found = await self._link.claim(keeper.lease)
-        except DraganError as error:
-            if error.code in (ErrorCode.LANE_PAUSED, ErrorCode.STALE_EPOCH) or error.entry.retryable:
-                return None  # paused, or the heartbeat will say that the lease is lost
-            raise
-        return found[0] if found else None
+    async def _claim(self, keeper: Keeper) -> Claimed:
+        """Claim one mission; cancel it to stop waiting. A claim keeps its key until it was answered."""
+        key = new_id("claim")
+        while True:
+            try:
+                found = await self._link.claim(keeper.lease, key=key, wait=CLAIM_WAIT_SECONDS)
+            except DraganError as error:
+                waits = error.code in (ErrorCode.LANE_PAUSED, ErrorCode.STALE_EPOCH) or error.entry.retryable
+                if not waits:
+                    raise
+                await self._clock.sleep(CLAIM_PAUSE_SECONDS)  # paused, or the heartbeat will say that the lease is lost
+                continue
+            if found:
+                keeper.take(found[0])
+                return found[0]
+            key = new_id("claim")
 
     async def _mission_apart(self, keeper: Keeper, executor: Executor, claimed: Claimed) -> Claimed | None:
         """Run one mission in a workspace of its own."""
-        setup, mission_id = self._setup, claimed.row.mission_id
+        setup, mission_id = self._setup, claimed.mission_id
         try:
             workspace = await asyncio.to_thread(
                 prepare, setup.root, setup.vp_id, setup.workspace, mission_id=mission_id
             )
         except DraganError as error:
             # The mission's own workspace, so the mission's own failure: the lane goes on.
-            key = f"{claimed.row.attempt}-workspace"
+            key = f"{claimed.attempt}-workspace"
             summary = {"summary": error.detail[:8000]}
             ending = Report(trigger=MissionTrigger.FAIL, key=key, reason=ReasonCode.EXECUTOR_ERROR, content=summary)
             return await self._end(keeper, claimed, ending)
-        async with self._guard(workspace) as guard:
+        async with self._guard(workspace, keeper) as guard:
             return await self._mission(keeper, executor, workspace, guard, claimed)
 
     async def _mission(
         self, keeper: Keeper, executor: Executor, workspace: Workspace, guard: Guard, claimed: Claimed
     ) -> Claimed | None:
         """Run one mission and report its end; answers the next one, claimed in the same step."""
-        log.info("claimed", action="mission.claimed", mission_id=claimed.row.mission_id, attempt=claimed.row.attempt)
+        log.info("claimed", action="mission.claimed", mission_id=claimed.mission_id, attempt=claimed.attempt)
         hands = Hands(
             link=self._link,
             keeper=keeper,
             executor=executor,
             processes=guard,
             workspace=workspace,
-            policy=self._setup.policy,
             clock=self._clock,
         )
         ending = await MissionRun(hands, claimed, drain=self._drain).run()
         if ending is None:
+            keeper.let_go(claimed)
             return None
         return await self._end(keeper, claimed, ending)
 
@@ -253,21 +303,29 @@ class LaneRuntime:
         """Send the last report until the registry has taken or refused it."""
         while True:
             try:
+                following: tuple[Claimed, ...] = ()
                 if self._stopping.is_set():
                     await self._link.report(keeper.lease, claimed, ending)
+                else:
+                    following = await self._link.report_and_claim(keeper.lease, claimed, ending)
+                keeper.let_go(claimed)
+                if not following:
                     return None
-                _, following = await self._link.report_and_claim(keeper.lease, claimed, ending)
-                return following[0] if following else None
+                keeper.take(following[0])
+                return following[0]
             except DraganError as error:
                 if not error.entry.retryable:
                     log.info(
                         "the last report was refused",
                         action="mission.report_refused",
-                        mission_id=claimed.row.mission_id,
+                        mission_id=claimed.mission_id,
                         code=error.code.value,
                     )
-                    if error.code in OUT_OF_HAND or ending.trigger is MissionTrigger.FAIL:
+                    if error.code in OUT_OF_HAND:
+                        keeper.let_go(claimed)
                         return None
+                    if ending.trigger is MissionTrigger.FAIL:
+                        return None  # what refuses even that is no stray to run again; the reconciler ends it
                     # Still ours, so it must not stay as if it ran: without an end it would hold the slot for hours.
                     ending = failed_instead(ending, error)
                     continue
@@ -278,12 +336,13 @@ class LaneRuntime:
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
 
-    async def _unless_stopping(self, waiting: Coroutine[Any, Any, object]) -> None:
-        """Wait, but not for longer than until the worker is told to stop."""
-        waits = {asyncio.ensure_future(waiting), asyncio.ensure_future(self._stopping.wait())}
+    async def _unless_stopping(self, claiming: Coroutine[Any, Any, Claimed]) -> Claimed | None:
+        """Wait for a claim, but not for longer than until the worker is told to stop."""
+        claim, stop = asyncio.ensure_future(claiming), asyncio.ensure_future(self._stopping.wait())
         try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({claim, stop}, return_when=asyncio.FIRST_COMPLETED)
+            return claim.result() if claim.done() else None
         finally:
-            for wait in waits:
-                wait.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
+            claim.cancel()
+            stop.cancel()
+            await asyncio.gather(claim, stop, return_exceptions=True)

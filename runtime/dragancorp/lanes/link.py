@@ -1,25 +1,17 @@
-"""The `LaneLink` port: how a worker speaks to the registry, wherever that is; and the link inside one process."""
+"""The `LaneLink` port: how a worker speaks to the registry, wherever that is."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
-from dragancorp.jsonio import loads
-from dragancorp.lifecycle.commands import By, Fence, MissionCommand, SessionCommand
-from dragancorp.lifecycle.rows import MissionRow, SessionRow
-from dragancorp.missions.envelopes import whole
-from dragancorp.registry.operations import (
-    ClaimMissions,
-    Renewal,
-    RenewLease,
-    StepAndClaim,
-    StepMission,
-    Stepped,
-    StepSession,
-    Stored,
-)
-from dragancorp.registry.port import Store, Subscription, lane_topic
-from dragancorp_contracts.lifecycle import Actor, Holder, MissionTrigger, ReasonCode, SessionTrigger
+from dragancorp.lifecycle.commands import By
+from dragancorp.lifecycle.facts import LanePolicy
+from dragancorp.registry.operations import HeldMission
+from dragancorp_contracts.lifecycle import Actor, MissionTrigger, ReasonCode, SessionState
+
+READS = frozenset({"mission-envelope/v1"})
+"""The contract versions that this worker reads; it is given no other mission."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,16 +30,39 @@ class Lease:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Grant:
+    """A lease that was taken, the lane's policy as the registry has it, and the sessions to go on with."""
+
+    lease: Lease
+    policy: LanePolicy
+    vp_session_id: str
+    executor_session_id: str | None  # what the executor said last time; None: never opened
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holding:
+    """The answer to a renewal: what the lane still holds. A mission that is missing is no longer its own."""
+
+    status: SessionState
+    policy: LanePolicy
+    held: tuple[HeldMission, ...]
+    mark: str  # stands for this answer; what differs from it is news
+
+
+@dataclass(frozen=True, kw_only=True)
 class Claimed:
-    """A mission in the worker's hands."""
+    """A mission in the worker's hands. `usage` is what earlier attempts used, `resume` that they may have left traces.
 
-    row: MissionRow
+    `attempt` and `lease_epoch` are its fence: every report about it carries them.
+    """
+
+    mission_id: str
+    vp_id: str
+    attempt: int
+    lease_epoch: int
+    resume: bool
+    usage: Mapping[str, Any]
     envelope: Mapping[str, Any]
-
-    @property
-    def fence(self) -> Fence:
-        """What every report about it carries."""
-        return Fence(attempt=self.row.attempt, holder=Holder.LANE, lease_epoch=self.row.lease_epoch)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,156 +78,57 @@ class Report:
 
 
 class LaneLink(Protocol):
-    """What a worker asks of the registry. Errors are `DraganError`; retryable ones changed nothing."""
+    """What a worker asks of the registry. Errors are `DraganError`; retryable ones changed nothing that a repeat
+    would not find again."""
 
-    async def acquire(self, vp_id: str, owner: str, vp_runtime_id: str) -> tuple[Lease, SessionRow]:
-        """Take the lane's lease. Raises `lease_held`, `lane_retired`, `lane_unknown`."""
+    async def acquire(self, vp_id: str, owner: str, vp_runtime_id: str) -> Grant:
+        """Take the lane's lease; asked again by its owner, the same. Raises `lease_held`, `lane_retired`,
+        `lane_unknown`."""
         ...
 
-    async def renew(self, lease: Lease) -> Renewal:
-        """Heartbeat; answers what the lane still holds. Raises `stale_epoch`."""
+    async def renew(self, lease: Lease, *, wait: float = 0.0, seen: str | None = None) -> Holding:
+        """Heartbeat; then wait up to `wait` seconds for what differs from the answer marked `seen`.
+
+        Raises `stale_epoch`, as soon as the lease is known to be lost.
+        """
         ...
 
-    async def ready(self, lease: Lease, *, executor_session_id: str, outcome: str, workspace: str) -> SessionRow:
+    async def ready(self, lease: Lease, *, executor_session_id: str, outcome: str, workspace: str) -> None:
         """The executor's session is open. Raises `stale_epoch`."""
         ...
 
-    async def degrade(self, lease: Lease, error: str) -> SessionRow:
+    async def degrade(self, lease: Lease, error: str) -> None:
         """Set-up failed: no new claims until `recover`. Raises `stale_epoch`."""
         ...
 
-    async def recover(self, lease: Lease) -> SessionRow:
+    async def recover(self, lease: Lease) -> None:
         """The lane works again. Raises `stale_epoch`."""
         ...
 
-    async def claim(self, lease: Lease, limit: int = 1) -> tuple[Claimed, ...]:
-        """Take what is due. Raises `lane_paused`, `stale_epoch`."""
+    async def claim(
+        self, lease: Lease, limit: int = 1, *, key: str | None = None, wait: float = 0.0
+    ) -> tuple[Claimed, ...]:
+        """Take what is due; wait up to `wait` seconds for it. `key` lets a claim be repeated whose answer was lost.
+
+        Raises `lane_paused`, `stale_epoch`.
+        """
         ...
 
-    async def report(self, lease: Lease, claimed: Claimed, report: Report) -> Stepped:
+    async def upload(self, lease: Lease, claimed: Claimed, file: Path, reference: Mapping[str, Any]) -> None:
+        """Bring an artifact's bytes to where the registry's readers find them, before a report names it.
+
+        Raises `stale_epoch`, `body_too_large`, and `document_invalid` when the file is not what the reference says.
+        """
+        ...
+
+    async def report(self, lease: Lease, claimed: Claimed, report: Report) -> None:
         """Say how it goes, or how it ended. Raises `stale_epoch`, `mission_terminal`, and what the guards name."""
         ...
 
-    async def report_and_claim(
-        self, lease: Lease, claimed: Claimed, report: Report
-    ) -> tuple[Stepped, tuple[Claimed, ...]]:
+    async def report_and_claim(self, lease: Lease, claimed: Claimed, report: Report) -> tuple[Claimed, ...]:
         """End one mission and take the next in one step."""
         ...
 
     async def release(self, lease: Lease) -> None:
         """Give the lease back. Raises `lane_busy` while missions are held, `stale_epoch`."""
         ...
-
-    def watch(self, vp_id: str) -> Subscription:
-        """Wakes when something of the lane changes: new work, a cancel, the lease."""
-        ...
-
-
-class StoreLink:
-    """`LaneLink` straight to a `Store`."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    async def acquire(self, vp_id: str, owner: str, vp_runtime_id: str) -> tuple[Lease, SessionRow]:
-        """See `LaneLink.acquire`."""
-        command = SessionCommand(
-            trigger=SessionTrigger.ACQUIRE,
-            by=By(kind=Actor.LANE, name=owner, way="lane"),
-            owner=owner,
-            vp_runtime_id=vp_runtime_id,
-        )
-        row = (await self._store.execute(StepSession(vp_id=vp_id, command=command))).row
-        return Lease(vp_id=vp_id, owner=owner, vp_runtime_id=vp_runtime_id, epoch=row.lease_epoch), row
-
-    async def renew(self, lease: Lease) -> Renewal:
-        """See `LaneLink.renew`."""
-        return await self._store.execute(RenewLease(vp_id=lease.vp_id, owner=lease.owner, lease_epoch=lease.epoch))
-
-    async def ready(self, lease: Lease, *, executor_session_id: str, outcome: str, workspace: str) -> SessionRow:
-        """See `LaneLink.ready`."""
-        return await self._step(
-            lease,
-            SessionTrigger.READY,
-            executor_session_id=executor_session_id,
-            outcome=outcome,
-            workspace=workspace,
-        )
-
-    async def degrade(self, lease: Lease, error: str) -> SessionRow:
-        """See `LaneLink.degrade`."""
-        return await self._step(lease, SessionTrigger.DEGRADE, error=error)
-
-    async def recover(self, lease: Lease) -> SessionRow:
-        """See `LaneLink.recover`."""
-        return await self._step(lease, SessionTrigger.RECOVER)
-
-    async def release(self, lease: Lease) -> None:
-        """See `LaneLink.release`."""
-        await self._step(lease, SessionTrigger.RELEASE)
-
-    async def _step(
-        self,
-        lease: Lease,
-        trigger: SessionTrigger,
-        *,
-        executor_session_id: str | None = None,
-        outcome: str | None = None,
-        workspace: str | None = None,
-        error: str | None = None,
-    ) -> SessionRow:
-        command = SessionCommand(
-            trigger=trigger,
-            by=lease.by,
-            owner=lease.owner,
-            lease_epoch=lease.epoch,
-            executor_session_id=executor_session_id,
-            outcome=outcome,
-            workspace=workspace,
-            error=error,
-        )
-        return (await self._store.execute(StepSession(vp_id=lease.vp_id, command=command))).row
-
-    async def claim(self, lease: Lease, limit: int = 1) -> tuple[Claimed, ...]:
-        """See `LaneLink.claim`."""
-        return tuple(map(_claimed, await self._store.execute(_claim(lease, limit))))
-
-    async def report(self, lease: Lease, claimed: Claimed, report: Report) -> Stepped:
-        """See `LaneLink.report`."""
-        return await self._store.execute(_step(lease, claimed, report))
-
-    async def report_and_claim(
-        self, lease: Lease, claimed: Claimed, report: Report
-    ) -> tuple[Stepped, tuple[Claimed, ...]]:
-        """See `LaneLink.report_and_claim`."""
-        operation = StepAndClaim(step=_step(lease, claimed, report), claim=_claim(lease, 1))
-        stepped, following = await self._store.execute(operation)
-        return stepped, tuple(map(_claimed, following))
-
-    def watch(self, vp_id: str) -> Subscription:
-        """See `LaneLink.watch`."""
-        return self._store.watch(lane_topic(vp_id))
-
-
-def _claim(lease: Lease, limit: int) -> ClaimMissions:
-    return ClaimMissions(vp_id=lease.vp_id, owner=lease.owner, lease_epoch=lease.epoch, limit=limit)
-
-
-def _claimed(stored: Stored) -> Claimed:
-    return Claimed(row=stored.row, envelope=whole(stored, loads(stored.document)))
-
-
-def _step(lease: Lease, claimed: Claimed, report: Report) -> StepMission:
-    return StepMission(
-        mission_id=claimed.row.mission_id,
-        command=MissionCommand(
-            trigger=report.trigger,
-            by=lease.by,
-            fence=claimed.fence,
-            reason=report.reason,
-            idempotency_key=report.key,
-            content=report.content or {},
-        ),
-        artifacts=report.artifacts,
-        receipt=report.receipt,
-    )

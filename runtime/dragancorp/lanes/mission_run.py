@@ -16,7 +16,6 @@ from dragancorp.executors.protocol import Executor, MissionContext, ProcessRunne
 from dragancorp.executors.workspace import Workspace
 from dragancorp.lanes.keeper import Keeper, Unwanted
 from dragancorp.lanes.link import Claimed, LaneLink, Report
-from dragancorp.lifecycle.facts import LanePolicy
 from dragancorp_contracts.lifecycle import MissionTrigger, ReasonCode
 
 Event = Mapping[str, Any]
@@ -44,7 +43,6 @@ class Hands:
     executor: Executor
     processes: ProcessRunner
     workspace: Workspace
-    policy: LanePolicy
     clock: Clock
 
 
@@ -64,7 +62,7 @@ class MissionRun:
         self._tools: set[str] = set()
         self._usage: dict[str, Any] = {}
         self._asking = False  # it waits for a person's answer
-        self._mission_id = claimed.row.mission_id
+        self._mission_id = claimed.mission_id
 
     async def run(self) -> Report | None:
         """See the class. A failure of the executor is an answer, not an exception."""
@@ -96,7 +94,7 @@ class MissionRun:
         log.info("stopping", action="mission.stopping", mission_id=self._mission_id, why=why)
         ending: Report | None = None
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._hands.policy.cancel_deadline):
+            async with asyncio.timeout(self._hands.keeper.policy.cancel_deadline):
                 await self._ask_to_stop()
                 # The executor's own last word comes first: it may have finished in the same moment.
                 ending = await asyncio.shield(work)
@@ -144,16 +142,16 @@ class MissionRun:
 
     async def _events(self) -> AsyncIterator[Event]:
         """The executor's events; waits while an earlier guard still holds the workspace and nothing has begun."""
-        hands, row = self._hands, self._claimed.row
+        hands, claimed = self._hands, self._claimed
         patience = hands.clock.monotonic() + BUSY_PATIENCE_SECONDS
         while True:
             context = MissionContext(
-                mission_id=row.mission_id,
-                attempt=row.attempt,
-                lease_epoch=row.lease_epoch,
-                resume=row.resume,
+                mission_id=claimed.mission_id,
+                attempt=claimed.attempt,
+                lease_epoch=claimed.lease_epoch,
+                resume=claimed.resume,
                 workspace=hands.workspace.path,
-                artifacts=hands.workspace.artifacts_dir(row.mission_id),
+                artifacts=hands.workspace.artifacts_dir(claimed.mission_id),
                 processes=hands.processes,
                 clock=hands.clock,
                 environment=self._environment(),
@@ -174,13 +172,13 @@ class MissionRun:
 
     def _environment(self) -> dict[str, str]:
         """What child processes are told: ids and folders, no secrets."""
-        row, workspace = self._claimed.row, self._hands.workspace
+        claimed, workspace = self._claimed, self._hands.workspace
         return {
-            "DRAGAN_VP_ID": row.vp_id,
-            "DRAGAN_MISSION_ID": row.mission_id,
-            "DRAGAN_ATTEMPT": str(row.attempt),
+            "DRAGAN_VP_ID": claimed.vp_id,
+            "DRAGAN_MISSION_ID": claimed.mission_id,
+            "DRAGAN_ATTEMPT": str(claimed.attempt),
             "DRAGAN_WORKSPACE": str(workspace.path),
-            "DRAGAN_ARTIFACTS": str(workspace.artifacts_dir(row.mission_id)),
+            "DRAGAN_ARTIFACTS": str(workspace.artifacts_dir(claimed.mission_id)),
         }
 
     def _heard(self, event: Event) -> None:
@@ -216,13 +214,14 @@ class MissionRun:
 
     def _cumulative(self, event: Event) -> dict[str, Any]:
         """Usage over all attempts: an executor knows only its own run, the claim told what came before."""
-        before = self._claimed.row.usage
+        before = self._claimed.usage
         return {name: value + before.get(name, 0) for name, value in event["usage"].items()}
 
     async def _pass_on_artifact(self, event: Event) -> None:
         folder = self._hands.workspace.artifacts_dir(self._mission_id)
         index = await asyncio.to_thread(artifacts.index, folder)
-        known = [artifact.as_json() for artifact in index.artifacts if artifact.name == event["path"]]
+        found = [artifact.as_json() for artifact in index.artifacts if artifact.name == event["path"]]
+        known = await self._uploaded(found)
         if known:
             content = {"summary": event.get("description", ""), "artifact_refs": known}
             await self._send(self._report(MissionTrigger.REPORT, content=content, references=known))
@@ -240,6 +239,40 @@ class MissionRun:
             else:
                 return
 
+    async def _uploaded(self, references: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Bring files to where the registry's readers find them; answers those that are there now."""
+        there: list[dict[str, Any]] = []
+        for reference in references:
+            try:
+                await self._upload(reference)
+            except DraganError as error:
+                if error.code in (ErrorCode.STALE_EPOCH, ErrorCode.MISSION_TERMINAL):
+                    raise
+                # Too large, or changed while it was read: the mission goes on without it, and a required one is missed.
+                log.warning(
+                    "an artifact is left out",
+                    action="mission.artifact_ignored",
+                    name=reference["name"],
+                    reason=error.detail,
+                )
+            else:
+                there.append(reference)
+        return there
+
+    async def _upload(self, reference: Mapping[str, Any]) -> None:
+        """Upload until the registry has taken or refused it, as with reports."""
+        hands = self._hands
+        file = hands.workspace.artifacts_dir(self._mission_id) / reference["name"]
+        while True:
+            try:
+                await hands.link.upload(hands.keeper.lease, self._claimed, file, reference)
+            except DraganError as error:
+                if not error.entry.retryable:
+                    raise
+                await hands.clock.sleep(REPORT_PAUSE_SECONDS)
+            else:
+                return
+
     async def _ending(self, final: Event | None) -> Report | None:
         if final is None:
             return self._crashed(RuntimeError("the executor ended without a result"))
@@ -249,7 +282,7 @@ class MissionRun:
             case "cancelled":
                 return self._report(MissionTrigger.STOPPED, content=self._content(final))
         content = self._content(final)
-        index = await asyncio.to_thread(self._index)
+        index = await self._uploaded(await asyncio.to_thread(self._index))
         return self._report(
             MissionTrigger.FAIL, reason=_reason(final.get("reason_code")), content=content, references=index
         )
@@ -264,10 +297,10 @@ class MissionRun:
 
     async def _completed(self, final: Event) -> Report:
         content = self._content(final)
-        index = await asyncio.to_thread(self._index)
+        index = await self._uploaded(await asyncio.to_thread(self._index))
         receipt = receipts.Receipt(
             mission_id=self._mission_id,
-            attempt=self._claimed.row.attempt,
+            attempt=self._claimed.attempt,
             outcome="completed",
             event=content,
             artifacts=index,
@@ -320,7 +353,7 @@ class MissionRun:
     ) -> Report:
         return Report(
             trigger=trigger,
-            key=f"{self._claimed.row.attempt}-{next(self._numbers)}",
+            key=f"{self._claimed.attempt}-{next(self._numbers)}",
             reason=reason,
             content=content,
             artifacts=references or (),
@@ -328,12 +361,13 @@ class MissionRun:
         )
 
     async def _until_unwanted(self) -> Unwanted:
-        row = self._claimed.row
-        return await self._hands.keeper.wait_until_unwanted(row.mission_id, row.attempt, self._claimed_at)
+        claimed = self._claimed
+        return await self._hands.keeper.wait_until_unwanted(claimed.mission_id, claimed.attempt, self._claimed_at)
 
     async def _until_idle(self) -> None:
-        limit, clock = self._hands.policy.idle_limit, self._hands.clock
+        clock = self._hands.clock
         while True:
+            limit = self._hands.keeper.policy.idle_limit
             left = self._heard_at + limit - clock.monotonic()
             if self._tools or self._asking:
                 left = limit  # a running tool may be silent, and so may a person; the mission's own limits hold

@@ -33,6 +33,7 @@ class Fence:
     attempt: int
     holder: Holder
     lease_epoch: int = 0  # the lane's epoch; unused for the primary path
+    owner: str | None = None  # the lease's, where the sender says it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,7 @@ class SessionCommand:
     owner: str | None = None
     lease_epoch: int | None = None
     vp_runtime_id: str | None = None
+    embedded: bool = False  # the holder lives in the plane's own process
     executor_session_id: str | None = None
     workspace: str | None = None
     outcome: str | None = None  # opened, resumed or replaced

@@ -25,7 +25,10 @@ def _fence(row: MissionRow, command: MissionCommand, facts: MissionFacts, now: d
         return False
     if fence.holder is not Holder.LANE:
         return True
-    return facts.session is not None and fence.lease_epoch == row.lease_epoch == facts.session.lease_epoch
+    session = facts.session
+    if session is None or (fence.owner is not None and fence.owner != session.lease_owner):
+        return False
+    return fence.lease_epoch == row.lease_epoch == session.lease_epoch
 
 
 def _due(row: MissionRow, command: MissionCommand, facts: MissionFacts, now: datetime) -> bool:

@@ -92,6 +92,7 @@ class SessionRow:
     lease_owner: str | None = None
     lease_epoch: int = 0
     lease_expires_at: datetime | None = None
+    lease_embedded: bool = False
     beat: int = 0
     heartbeat_at: datetime | None = None
     vp_runtime_id: str | None = None

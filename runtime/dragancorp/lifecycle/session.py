@@ -89,6 +89,7 @@ def _moved(
             "lease_owner": command.owner,
             "vp_runtime_id": command.vp_runtime_id,
             "lease_expires_at": now + timedelta(seconds=facts.lane.lease_ttl),
+            "lease_embedded": command.embedded,
             "heartbeat_at": now,
             "beat": row.beat + 1,
         }
@@ -99,7 +100,7 @@ def _moved(
             "beat": row.beat + 1,
         }
     elif lease == "clear":
-        changes |= {"lease_owner": None, "vp_runtime_id": None, "lease_expires_at": None}
+        changes |= {"lease_owner": None, "vp_runtime_id": None, "lease_expires_at": None, "lease_embedded": False}
     if sets.get("executor_session") == "command":
         changes["executor_session_id"] = command.executor_session_id
         changes["workspace"] = command.workspace or row.workspace
@@ -123,6 +124,7 @@ def _event(step: SessionTransition, row: SessionRow, command: SessionCommand, no
     detail = {
         "owner": command.owner,
         "vp_runtime_id": command.vp_runtime_id,
+        "embedded": command.embedded or None,
         "executor_session_id": command.executor_session_id,
         "outcome": command.outcome,
         "error": command.error,

@@ -51,6 +51,7 @@ SESSION_MEMBERS = (
     "lease_owner",
     "lease_epoch",
     "lease_expires_at",
+    "lease_embedded",
     "beat",
     "heartbeat_at",
     "executor_session_id",

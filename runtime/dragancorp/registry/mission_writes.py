@@ -231,7 +231,11 @@ def claim(tx: Transaction, operation: ClaimMissions) -> tuple[Stored, ...]:
             f"the lane {operation.vp_id!r} is {session.status.value}",
             facts={"status": session.status.value},
         )
-    held = len(tx.held_by(operation.vp_id))
+    in_hand = tx.held_by(operation.vp_id)
+    given = _given_before(tx, operation, [mission.mission_id for mission in in_hand])
+    if given:
+        return given
+    held = len(in_hand)
     free = min(operation.limit, policy.parallel_missions - held)
     if free <= 0:
         return ()
@@ -253,6 +257,7 @@ def claim(tx: Transaction, operation: ClaimMissions) -> tuple[Stored, ...]:
             trigger=MissionTrigger.CLAIM,
             by=By(kind=Actor.LANE, name=operation.owner),
             fence=Fence(attempt=stored.row.attempt, holder=Holder.LANE, lease_epoch=operation.lease_epoch),
+            idempotency_key=operation.key,
         )
         change = decide(stored.row, command, facts, tx.now)
         if isinstance(change, Refusal):
@@ -260,6 +265,21 @@ def claim(tx: Transaction, operation: ClaimMissions) -> tuple[Stored, ...]:
         tx.save_mission(stored.row, change)
         claimed.append(replace(stored, row=change.row))
     return tuple(claimed)
+
+
+def _given_before(tx: Transaction, operation: ClaimMissions, held: Sequence[str]) -> tuple[Stored, ...]:
+    """What the same claim was given the first time: the key stands in the entry of each mission's claim."""
+    if operation.key is None:
+        return ()
+    found: list[Stored] = []
+    for mission_id in held:
+        key = {"mission_id": mission_id, "key": operation.key}
+        record = tx.connection.execute(statements.EVENT_BY_KEY, key).first()
+        if record is not None:
+            stored = tx.mission(mission_id)
+            if loads(record[0])["attempt"] == stored.row.attempt:
+                found.append(stored)
+    return tuple(found)
 
 
 def _candidates(tx: Transaction, vp_id: str, free: int) -> list[Stored]:

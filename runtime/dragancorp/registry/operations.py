@@ -48,6 +48,7 @@ class SessionStepped:
     """The answer to a step of a lane session, with the missions that moved because of it."""
 
     row: SessionRow
+    policy: LanePolicy
     events: tuple[Mapping[str, Any], ...]
     missions: tuple[Stepped, ...] = ()
 
@@ -67,6 +68,7 @@ class Renewal:
     """The answer to a renewal: what the holder still holds. A mission that is missing is no longer its own."""
 
     session: SessionRow
+    policy: LanePolicy
     held: tuple[HeldMission, ...]
 
 
@@ -111,6 +113,7 @@ class StepMission(Operation[Stepped]):
 class ClaimMissions(Operation[tuple[Stored, ...]]):
     """Claim up to `limit` missions in the scheduler's order (M3). An empty answer: nothing is due, or no slot free.
 
+    `key` is the holder's own: asked again under it, the missions it gave the first time, as far as they are still held.
     Errors: `lane_unknown`, `lane_paused`, `stale_epoch`.
     """
 
@@ -119,6 +122,7 @@ class ClaimMissions(Operation[tuple[Stored, ...]]):
     lease_epoch: int
     limit: int = 1
     reads: frozenset[str] = frozenset({"mission-envelope/v1"})
+    key: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

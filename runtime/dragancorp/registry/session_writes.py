@@ -83,7 +83,7 @@ def step_session(tx: Transaction, operation: StepSession) -> SessionStepped:
     if operation.command.trigger is SessionTrigger.DRAIN:
         announce_drained(tx, operation.vp_id)
         row, _ = tx.session(operation.vp_id)
-    return SessionStepped(row=row, events=change.events, missions=tuple(moved))
+    return SessionStepped(row=row, policy=policy, events=change.events, missions=tuple(moved))
 
 
 def _free_missions(tx: Transaction, vp_id: str) -> list[Stepped]:
@@ -112,7 +112,7 @@ def renew(tx: Transaction, operation: RenewLease) -> Renewal:
     )
     change = required(decide(before, command, SessionFacts(lane=policy, fresh_id=""), tx.now))
     tx.save_session(before, change)
-    return Renewal(session=change.row, held=tuple(tx.held_by(operation.vp_id)))
+    return Renewal(session=change.row, policy=policy, held=tuple(tx.held_by(operation.vp_id)))
 
 
 def count_turns(tx: Transaction, operation: CountTurns) -> None:

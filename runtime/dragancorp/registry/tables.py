@@ -46,6 +46,7 @@ class VpSession(RegistryTable, table=True):
     lease_owner: str | None = None
     lease_epoch: int = 0
     lease_expires_at: datetime | None = Field(default=None, sa_type=UtcTime)
+    lease_embedded: bool = False
     beat: int = 0
     heartbeat_at: datetime | None = Field(default=None, sa_type=UtcTime)
     vp_runtime_id: str | None = None

@@ -24,7 +24,8 @@ def prepared(
 ) -> dict[str, Any]:
     """The request as `httpx` builds it. Arguments are by their Python names; None leaves one out.
 
-    `timeout` is in seconds; an operation that may wait for news is given that time on top.
+    `timeout` is in seconds; an operation that may wait for news, by an argument or a member `wait`, is given that time
+    on top.
     """
     path = operation.path
     query: list[tuple[str, str | int | float | bool | None]] = []
@@ -42,13 +43,14 @@ def prepared(
         else:
             values = value if parameter.kind == "array" else [value]
             query += [(parameter.name, _text(one)) for one in values]
+    wait = arguments.get("wait") or (document or {}).get("wait")
     return {
         "method": operation.method,
         "url": path,
         "params": httpx.QueryParams(query),
         "headers": headers,
         "json": document if operation.body else None,
-        "timeout": timeout + float(arguments.get("wait") or 0.0),
+        "timeout": timeout + float(wait or 0.0),
     }
 
 

@@ -14,11 +14,12 @@ from dragancorp.clock import SystemClock
 from dragancorp.control_plane import ControlPlane
 from dragancorp.errors import DraganError
 from dragancorp.gateway.turns import Turn
-from dragancorp.lanes.link import Lease, StoreLink
+from dragancorp.lanes.link import Holding, Lease
+from dragancorp.lanes.store_link import StoreLink
 from dragancorp.lifecycle.commands import By, MissionCommand, SessionCommand
 from dragancorp.lifecycle.rows import MissionRow
 from dragancorp.missions.commands import Requester
-from dragancorp.registry.operations import Renewal, StepMission, StepSession
+from dragancorp.registry.operations import StepMission, StepSession
 from dragancorp.registry.queries import GetLane, GetMission, ListMissions, ReadLedger
 from dragancorp_contracts.errors import ErrorCode
 from dragancorp_contracts.lifecycle import Actor, MissionTrigger, SessionState, SessionTrigger
@@ -109,10 +110,10 @@ class CutLink(StoreLink):
 
     cut = False
 
-    async def renew(self, lease: Lease) -> Renewal:
+    async def renew(self, lease: Lease, *, wait: float = 0.0, seen: str | None = None) -> Holding:
         if CutLink.cut:
             raise DraganError(ErrorCode.SERVER_UNREACHABLE, "the cable is cut")
-        return await super().renew(lease)
+        return await super().renew(lease, wait=wait, seen=seen)
 
 
 @dataclass

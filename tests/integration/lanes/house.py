@@ -15,13 +15,14 @@ from dragancorp.errors import DraganError
 from dragancorp.executors.catalogue import make_executor
 from dragancorp.executors.protocol import Capabilities, Executor, MissionContext, SessionContext, SessionOpened, Stop
 from dragancorp.lanes.lane_runtime import LaneRuntime, LaneSetup
-from dragancorp.lanes.link import LaneLink, Lease, StoreLink
+from dragancorp.lanes.link import Holding, LaneLink, Lease
+from dragancorp.lanes.store_link import StoreLink
 from dragancorp.lifecycle.commands import By, MissionCommand, SessionCommand
 from dragancorp.lifecycle.facts import LanePolicy
 from dragancorp.lifecycle.rows import MissionRow, SessionRow
 from dragancorp.missions.commands import Missions, Requester
 from dragancorp.missions.reconciler import Reconciler, stop
-from dragancorp.registry.operations import ConfigureLane, Renewal, StepMission, StepSession
+from dragancorp.registry.operations import ConfigureLane, StepMission, StepSession
 from dragancorp.registry.port import Store
 from dragancorp.registry.queries import GetLane, GetMission, ReadLedger, ReadSessionLedger
 from dragancorp_contracts.errors import ErrorCode
@@ -97,12 +98,12 @@ class FlakyLink(StoreLink):
         self.cut = False
         self.silent = False
 
-    async def renew(self, lease: Lease) -> Renewal:
+    async def renew(self, lease: Lease, *, wait: float = 0.0, seen: str | None = None) -> Holding:
         if self.cut:
             raise DraganError(ErrorCode.SERVER_UNREACHABLE, "the cable is cut")
         if self.silent:
             await asyncio.Event().wait()
-        return await super().renew(lease)
+        return await super().renew(lease, wait=wait, seen=seen)
 
 
 @dataclass
@@ -139,7 +140,7 @@ class House:
         **policy: Any,
     ) -> LaneRuntime:
         """A worker for the lane; `executor` is one, a factory, or an `executor` configuration."""
-        configured = await self.configure(**policy)
+        await self.configure(**policy)
         config = executor if isinstance(executor, Mapping) else {"type": "scripted"}
         if isinstance(executor, Mapping):
             made: Callable[[], Executor] = lambda: make_executor(config)  # noqa: E731
@@ -147,9 +148,7 @@ class House:
             made = lambda: executor  # noqa: E731
         else:
             made = executor  # type: ignore[assignment]
-        setup = LaneSetup(
-            policy=configured, executor=made, executor_config=config, workspace=workspace or {}, root=self.root
-        )
+        setup = LaneSetup(vp_id=LANE, executor=made, executor_config=config, workspace=workspace or {}, root=self.root)
         runtime = LaneRuntime(setup, link or StoreLink(self.store), self.clock, vp_runtime_id="rt-1")
         self.serving[runtime] = asyncio.create_task(runtime.run())
         if wait:

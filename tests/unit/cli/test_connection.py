@@ -12,7 +12,10 @@ URL = "http://127.0.0.1:8642"
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    plane_file.write(tmp_path, plane_file.PlaneFile(url=URL, token="of the file", pid=1, instance_id="local"))
+    plane_file.write(
+        tmp_path,
+        plane_file.PlaneFile(url=URL, token="of the file", worker_token="of a worker", pid=1, instance_id="local"),
+    )
     return tmp_path
 
 

@@ -11,7 +11,7 @@ from dragancorp.cli import plane_file
 from dragancorp.cli.plane_file import PlaneFile
 from dragancorp.errors import DraganError, ErrorCode
 
-OURS = PlaneFile(url="http://127.0.0.1:1", token="secret", pid=os.getpid(), instance_id="local")
+OURS = PlaneFile(url="http://127.0.0.1:1", token="secret", worker_token="other", pid=os.getpid(), instance_id="local")
 
 
 def test_it_is_read_as_it_was_written_and_by_its_user_alone(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 from dragancorp.clock import FakeClock
 from dragancorp.errors import DraganError
-from dragancorp.lanes.link import Claimed, Lease, Report, StoreLink
+from dragancorp.lanes.link import Claimed, Lease, Report
+from dragancorp.lanes.store_link import StoreLink
 from dragancorp.lifecycle.commands import By, Fence, MissionCommand
 from dragancorp.lifecycle.facts import LanePolicy
 from dragancorp.missions.commands import Missions, Requester
@@ -39,7 +40,7 @@ class History:
         self.store, self.clock, self.chance = store, clock, chance
         self.missions = Missions(store, clock, instance_id="house", refusers={LANE: lambda envelope: ()})
         self.reconciler = Reconciler(store, clock)
-        self.link = StoreLink(store)
+        self.link = StoreLink(store, clock=clock)
         self.lease: Lease | None = None
         self.held: list[Claimed] = []
         self.ids: list[str] = []
@@ -82,15 +83,15 @@ class History:
         await self.missions.dispatch(envelope, requester, kind=kind)
 
     async def acquire(self) -> None:
-        self.lease, row = await self.link.acquire(LANE, f"o-{self.clock.monotonic()}", "rt-1")
-        self.held = []
-        outcome = "opened" if row.executor_session_id is None else "resumed"
+        grant = await self.link.acquire(LANE, f"o-{self.clock.monotonic()}", "rt-1")
+        self.lease, self.held = grant.lease, []
+        outcome = "opened" if grant.executor_session_id is None else "resumed"
         await self.link.ready(self.lease, executor_session_id="e-1", outcome=outcome, workspace="/w")
 
     async def renew(self) -> None:
         if self.lease is not None:
             renewal = await self.link.renew(self.lease)
-            if renewal.session.status == "degraded":
+            if renewal.status == "degraded":
                 await self.link.recover(self.lease)
 
     async def claim(self) -> None:
@@ -104,7 +105,7 @@ class History:
         trigger = self.chance.choice([MissionTrigger.COMPLETE] * 3 + [MissionTrigger.FAIL, MissionTrigger.HAND_BACK])
         crash = self.chance.choice([ReasonCode.EXECUTOR_ERROR, ReasonCode.EXECUTOR_CRASHED])
         reason = crash if trigger is MissionTrigger.FAIL else None
-        report = Report(trigger=trigger, key=f"{claimed.row.attempt}-end", reason=reason, receipt={"outcome": "x"})
+        report = Report(trigger=trigger, key=f"{claimed.attempt}-end", reason=reason, receipt={"outcome": "x"})
         await self.link.report(self.lease, claimed, report)
 
     async def fall_back(self) -> None:

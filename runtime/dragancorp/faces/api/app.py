@@ -11,7 +11,7 @@ from dragancorp.faces.api.authentication import authenticator
 from dragancorp.faces.api.problems import answer_failure, answer_http_error, answer_refusal
 from dragancorp.faces.api.service import PlaneService
 from dragancorp.settings import Settings
-from dragancorp.tokens_file import TokenBook, operator_token, read_tokens
+from dragancorp.tokens_file import TokenBook, operator_token, read_tokens, worker_token
 from dragancorp_contracts.api.controllers import build_handlers
 from dragancorp_contracts.api.records import ApiProblem
 
@@ -26,8 +26,8 @@ EXCEPTION_HANDLERS: ExceptionHandlersMap = {
 def asgi(plane: ControlPlane, *, tokens: TokenBook | None = None) -> Litestar:
     """The operations API of a plane, to serve or to mount. The plane's lifetime stays with whoever opened it.
 
-    `tokens` default to those of the environment (`UA_OPS_TOKEN`, `UA_TOKENS_FILE`); without any, only the public
-    operations answer.
+    `tokens` default to those of the environment (`UA_OPS_TOKEN`, `UA_INTERNAL_API_TOKEN`, `UA_TOKENS_FILE`); without
+    any, only the public operations answer.
     """
     return Litestar(
         route_handlers=route_handlers(plane, tokens=tokens),
@@ -47,6 +47,8 @@ def environment_tokens(settings: Settings | None = None) -> TokenBook:
     """The tokens that the environment names. Raises `tokens_file_invalid`, `settings_invalid`."""
     settings = settings or Settings.from_environment()
     found = [operator_token(settings.ops_token.get_secret_value())] if settings.ops_token else []
+    if settings.internal_api_token is not None:
+        found.append(worker_token(settings.internal_api_token.get_secret_value()))
     if settings.tokens_file is not None:
         found += read_tokens(settings.tokens_file)
     return TokenBook(found)

@@ -7,6 +7,7 @@ from dragancorp.control_plane import ControlPlane
 from dragancorp.errors import DraganError, ErrorCode
 from dragancorp.faces.api import cursor as cursors
 from dragancorp.faces.api.mission_stream import MissionStream, refuse_unknown_position
+from dragancorp.faces.api.worker_operations import WorkerOperations
 from dragancorp.lifecycle.commands import By
 from dragancorp.missions.commands import Requester
 from dragancorp.missions.records import mission_record, session_record
@@ -24,7 +25,7 @@ CODER_VP = "vp.coder.primary"
 OPENAPI = openapi_document()
 
 
-class PlaneService(OpsService):
+class PlaneService(WorkerOperations, OpsService):
     """`OpsService` for one control plane."""
 
     def __init__(self, plane: ControlPlane) -> None:
