@@ -20,6 +20,7 @@ class ErrorCode(StrEnum):
     ACTOR_NOT_PERMITTED = "actor_not_permitted"
     LANE_UNKNOWN = "lane_unknown"
     MISSION_UNKNOWN = "mission_unknown"
+    MISSION_ARCHIVED = "mission_archived"
     SESSION_UNKNOWN = "session_unknown"
     ROUTE_UNKNOWN = "route_unknown"
     METHOD_NOT_ALLOWED = "method_not_allowed"
@@ -31,6 +32,7 @@ class ErrorCode(StrEnum):
     LEASE_HELD = "lease_held"
     LANE_BUSY = "lane_busy"
     RECEIPT_MISSING = "receipt_missing"
+    EVENTS_GONE = "events_gone"
     BODY_TOO_LARGE = "body_too_large"
     MEDIA_TYPE_UNSUPPORTED = "media_type_unsupported"
     DOCUMENT_INVALID = "document_invalid"
@@ -132,6 +134,13 @@ CATALOGUE: Mapping[ErrorCode, CatalogueEntry] = MappingProxyType(
             hint="List missions with `dragan mission list`.",
             retryable=False,
         ),
+        ErrorCode.MISSION_ARCHIVED: CatalogueEntry(
+            code=ErrorCode.MISSION_ARCHIVED,
+            status=410,
+            title="The mission ended long ago and is in an archive now",
+            hint="The facts name the archive file; `dragan ledger verify --archive FILE` reads it.",
+            retryable=False,
+        ),
         ErrorCode.SESSION_UNKNOWN: CatalogueEntry(
             code=ErrorCode.SESSION_UNKNOWN,
             status=404,
@@ -207,6 +216,13 @@ CATALOGUE: Mapping[ErrorCode, CatalogueEntry] = MappingProxyType(
             status=409,
             title="The completion carries no receipt or lacks a required output",
             hint="Write the receipt and upload every required output before reporting the end.",
+            retryable=False,
+        ),
+        ErrorCode.EVENTS_GONE: CatalogueEntry(
+            code=ErrorCode.EVENTS_GONE,
+            status=410,
+            title="These events are archived and no longer served",
+            hint="Read them in the archive; the mission's record still tells how it ended.",
             retryable=False,
         ),
         ErrorCode.BODY_TOO_LARGE: CatalogueEntry(
