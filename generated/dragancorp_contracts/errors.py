@@ -20,6 +20,7 @@ class ErrorCode(StrEnum):
     ACTOR_NOT_PERMITTED = "actor_not_permitted"
     LANE_UNKNOWN = "lane_unknown"
     MISSION_UNKNOWN = "mission_unknown"
+    MISSION_ARCHIVED = "mission_archived"
     SESSION_UNKNOWN = "session_unknown"
     ROUTE_UNKNOWN = "route_unknown"
     METHOD_NOT_ALLOWED = "method_not_allowed"
@@ -131,6 +132,13 @@ CATALOGUE: Mapping[ErrorCode, CatalogueEntry] = MappingProxyType(
             status=404,
             title="There is no such mission, or it belongs to a lane this token may not see",
             hint="List missions with `dragan mission list`.",
+            retryable=False,
+        ),
+        ErrorCode.MISSION_ARCHIVED: CatalogueEntry(
+            code=ErrorCode.MISSION_ARCHIVED,
+            status=410,
+            title="The mission ended long ago and is in an archive now",
+            hint="The facts name the archive file; `dragan ledger verify --archive FILE` reads it.",
             retryable=False,
         ),
         ErrorCode.SESSION_UNKNOWN: CatalogueEntry(

@@ -1741,7 +1741,7 @@ SESSION_TRANSITIONS: tuple[Transition[SessionState, SessionTrigger], ...] = (
         event=EventType.SESSION_CREATED,
         reason=None,
         target=SessionState.IDLE,
-        sets=MappingProxyType({}),
+        sets=MappingProxyType({"continuity": "new"}),
     ),
     Transition(
         id="S2",

@@ -331,6 +331,19 @@ def build_handlers(service: OpsService, authenticate: Authenticate) -> list[HTTP
 
     handlers.append(_handler(operations.GET_PROMETHEUS_METRICS)(get_prometheus_metrics))
 
+    async def verify_ledger(request: AnyRequest) -> Response[Any]:
+        call = await receive(operations.VERIFY_LEDGER, request, authenticate)
+        answer = await service.verify_ledger(call.principal, **call.arguments)
+        return respond(operations.VERIFY_LEDGER, answer)
+
+    handlers.append(_handler(operations.VERIFY_LEDGER)(verify_ledger))
+
+    async def archive_missions(request: AnyRequest) -> Response[Any]:
+        call = await receive(operations.ARCHIVE_MISSIONS, request, authenticate)
+        raise AssertionError(f"{call} reached an operation that is not served")
+
+    handlers.append(_handler(operations.ARCHIVE_MISSIONS)(archive_missions))
+
     return handlers
 
 

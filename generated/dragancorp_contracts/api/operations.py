@@ -1237,6 +1237,62 @@ GET_PROMETHEUS_METRICS = Operation(
     media_type="text/plain",
     parameters=(),
 )
+VERIFY_LEDGER = Operation(
+    id="verify_ledger",
+    method="GET",
+    path="/api/v1/ops/ledger",
+    scopes=("ops:read",),
+    public=False,
+    served=True,
+    statuses=(200,),
+    media_type="application/json",
+    parameters=(
+        Parameter(
+            name="after",
+            argument="after",
+            where="query",
+            kind="integer",
+            reference="ops-api/v1/openapi.json#/paths/~1api~1v1~1ops~1ledger/get/parameters/0/schema",
+            required=False,
+            default=0,
+        ),
+        Parameter(
+            name="limit",
+            argument="limit",
+            where="query",
+            kind="integer",
+            reference="ops-api/v1/openapi.json#/paths/~1api~1v1~1ops~1ledger/get/parameters/1/schema",
+            required=False,
+            default=100,
+        ),
+        Parameter(
+            name="mission_id",
+            argument="mission_id",
+            where="query",
+            kind="string",
+            reference="common/v1/schema.json#/$defs/mission_id",
+            required=False,
+            default=None,
+        ),
+    ),
+)
+ARCHIVE_MISSIONS = Operation(
+    id="archive_missions",
+    method="POST",
+    path="/api/v1/ops/ledger/archive",
+    scopes=("ops:write",),
+    public=False,
+    served=False,
+    statuses=(200,),
+    media_type="application/json",
+    parameters=(),
+    body=Body(
+        reference="ops-api/v1/openapi.json#/components/schemas/ArchiveRequest",
+        limit=65536,
+        required=True,
+        media_type="application/json",
+    ),
+)
 
 OPERATIONS: Mapping[str, Operation] = MappingProxyType(
     {
@@ -1285,6 +1341,8 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
         "get_gateway_session": GET_GATEWAY_SESSION,
         "cancel_gateway_session": CANCEL_GATEWAY_SESSION,
         "get_prometheus_metrics": GET_PROMETHEUS_METRICS,
+        "verify_ledger": VERIFY_LEDGER,
+        "archive_missions": ARCHIVE_MISSIONS,
     }
 )
 """Every operation by its id, in the order of the document."""
@@ -1344,6 +1402,8 @@ ALLOWED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "/api/v1/sessions/{session_id}": ("GET",),
         "/api/v1/ops/sessions/{session_id}/cancel": ("POST",),
         "/metrics": ("GET",),
+        "/api/v1/ops/ledger": ("GET",),
+        "/api/v1/ops/ledger/archive": ("POST",),
     }
 )
 """The methods of each path."""

@@ -497,3 +497,20 @@ class OpsService(ABC):
 
         `GET /api/v1/dashboard/metrics/coder-vp`; answers 200.
         """
+
+    @abstractmethod
+    async def verify_ledger(
+        self,
+        principal: Principal,
+        *,
+        after: int = 0,
+        limit: int = 100,
+        mission_id: str | None = None,
+    ) -> Answer:
+        """Verify the ledgers.
+
+        Rebuilds missions from their events, a page at a time, and names what differs; with the first page the lane
+        sessions and the counts too. Only reads.
+
+        `GET /api/v1/ops/ledger`; answers 200.
+        """

@@ -519,3 +519,23 @@ class SyncClient(SyncTransport):
         from ..models.metrics_snapshot_v1 import MetricsSnapshot
 
         return as_model(MetricsSnapshot, reply.document)
+
+    def verify_ledger(
+        self,
+        *,
+        after: int = 0,
+        limit: int = 100,
+        mission_id: str | None = None,
+    ) -> dict[str, Any]:
+        """Verify the ledgers.
+
+        Rebuilds missions from their events, a page at a time, and names what differs; with the first page the lane
+        sessions and the counts too. Only reads.
+        """
+        arguments: dict[str, Any] = {
+            "after": after,
+            "limit": limit,
+            "mission_id": mission_id,
+        }
+        reply = self.call(operations.VERIFY_LEDGER, arguments)
+        return as_object(reply.document)

@@ -23,6 +23,7 @@ class Code(StrEnum):
     actor_not_permitted = "actor_not_permitted"
     lane_unknown = "lane_unknown"
     mission_unknown = "mission_unknown"
+    mission_archived = "mission_archived"
     session_unknown = "session_unknown"
     route_unknown = "route_unknown"
     method_not_allowed = "method_not_allowed"

@@ -130,6 +130,16 @@ class Cause(StrEnum):
     constraint_refused = "constraint_refused"
 
 
+class Kind(StrEnum):
+    """
+    How the mission was handed over; on the first event.
+    """
+
+    dispatched = "dispatched"
+    delegated = "delegated"
+    shadow = "shadow"
+
+
 class CompletedVia(StrEnum):
     """
     Which path did the work.
@@ -139,7 +149,7 @@ class CompletedVia(StrEnum):
     primary = "primary"
 
 
-class Kind(StrEnum):
+class Kind5(StrEnum):
     """
     In which role.
     """
@@ -177,7 +187,7 @@ class Actor(BaseModel):
         extra="allow",
         frozen=True,
     )
-    kind: Kind
+    kind: Kind5
     """
     In which role.
     """
@@ -283,6 +293,25 @@ class StreamGap(BaseModel):
     """
 
 
+class Budget(BaseModel):
+    """
+    Limits as they were changed; what is left out stays as it was.
+    """
+
+    model_config = ConfigDict(
+        extra="allow",
+        frozen=True,
+    )
+    max_llm_calls: int | MISSING = MISSING
+    """
+    Calls of a language model.
+    """
+    max_cost_microusd: int | MISSING = MISSING
+    """
+    Cost in millionths of a US dollar.
+    """
+
+
 class MissionEvent(ContractRoot):
     """
     One entry of a mission's ledger, and what callbacks carry. Entries never change; `sequence` has no gaps.
@@ -352,6 +381,30 @@ class MissionEvent(ContractRoot):
     cause: Cause | MISSING = MISSING
     """
     What lies behind it: why it awaits a fallback, gave up its slot, or why its end was asked for.
+    """
+    kind: Kind | MISSING = MISSING
+    """
+    How the mission was handed over; on the first event.
+    """
+    retry_of: StrictStr | MISSING = MISSING
+    """
+    The mission it runs again; on the first event.
+    """
+    vp_runtime_id: StrictStr | MISSING = MISSING
+    """
+    The process that claimed it; on accepted events.
+    """
+    continuity_id: StrictStr | MISSING = MISSING
+    """
+    The lane's continuity at the claim; on accepted events.
+    """
+    not_before: StrictStr | MISSING = MISSING
+    """
+    When it may be claimed again, where it must wait first.
+    """
+    budget: Budget | MISSING = MISSING
+    """
+    The limits after a change; on budget_changed events.
     """
     idempotency_key: StrictStr | MISSING = MISSING
     """

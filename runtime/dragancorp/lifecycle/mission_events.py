@@ -81,11 +81,28 @@ def _event(event_type: EventType, step: MissionStep, row: MissionRow) -> Event:
         event |= _late_result(step)
         content = {}
     event |= {name: content[name] for name in EVENT_CONTENT if content.get(name)}
+    event |= _remembered(event_type, step, row)
     if event_type is EventType.MISSION_FALLBACK:
         event["fallback"] = _fallback(step)
     if row.terminal:
         event |= _final(step, row, content)
     return event
+
+
+def _remembered(event_type: EventType, step: MissionStep, row: MissionRow) -> Event:
+    """What the row now holds and nothing else in the ledger says: with it, entries alone rebuild the row."""
+    if event_type is EventType.MISSION_DISPATCHED:
+        facts: Event = {"kind": row.kind.value, "retry_of": row.retry_of}
+    elif event_type is EventType.MISSION_ACCEPTED:
+        facts = {"vp_runtime_id": row.vp_runtime_id, "continuity_id": row.continuity_id}
+    elif event_type is EventType.MISSION_BUDGET_CHANGED:
+        content = step.command.content
+        facts = {"budget": {limit: content[limit] for limit in BUDGET_LIMITS if content.get(limit) is not None}}
+    elif step.transition.sets.get("backoff") and row.not_before is not None:
+        facts = {"not_before": utc_text(row.not_before)}
+    else:
+        return {}
+    return {name: fact for name, fact in facts.items() if fact is not None}
 
 
 def _late_result(step: MissionStep) -> Event:

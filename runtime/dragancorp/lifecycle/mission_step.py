@@ -68,6 +68,8 @@ def row_after(step: MissionStep) -> MissionRow:
     if step.changes_nothing:
         return step.row
     changes: dict[str, Any] = {"updated_at": step.now}
+    if step.command.trigger is MissionTrigger.DISPATCH:
+        changes["created_at"] = step.now  # it begins where its ledger does
     if step.state is not step.row.state:
         changes |= _state_changes(step)
     changes |= _counters(step) | _hold_changes(step) | _content_changes(step)

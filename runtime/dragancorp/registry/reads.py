@@ -11,6 +11,7 @@ from dragancorp.jsonio import loads
 from dragancorp.lifecycle.facts import LanePolicy
 from dragancorp.lifecycle.rows import MissionRow
 from dragancorp.registry import queries, statements
+from dragancorp.registry.audit_reads import AUDITS
 from dragancorp.registry.operations import Stored
 from dragancorp.registry.queries import Query
 from dragancorp.registry.rows import SESSION_COLUMNS, STORED_COLUMNS, session_from, stored_from
@@ -200,6 +201,7 @@ READS: Mapping[type[Query[Any]], Callable[[Connection, Any], Any]] = {
     queries.ReadSnapshot: _read_snapshot,
     queries.ListArtifacts: _list_artifacts,
     queries.GetQueuePlace: _get_queue_place,
+    **AUDITS,
 }
 
 

@@ -47,8 +47,8 @@ class SqliteStore:
         self.path = path
         self.lock = lock
         self._signals = Signals()
-        self._write_engine = _engine(path, WRITER_PRAGMAS)
-        self._read_engine = _engine(path, READER_PRAGMAS)
+        self._write_engine = sqlite_engine(path, WRITER_PRAGMAS)
+        self._read_engine = sqlite_engine(path, READER_PRAGMAS)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="registry-reader")
         self._connections = threading.local()
         self._open_connections: list[Connection] = []
@@ -141,7 +141,8 @@ class SqliteStore:
         self.lock.release()
 
 
-def _engine(path: Path, pragmas: tuple[str, ...]) -> Engine:
+def sqlite_engine(path: Path, pragmas: tuple[str, ...]) -> Engine:
+    """Connections to the file, each prepared with these pragmas."""
     # Transactions are begun and ended by hand (BEGIN IMMEDIATE, savepoints), hence autocommit.
     engine = create_engine(
         f"sqlite:///{path}",

@@ -29,6 +29,11 @@ def report_digest(trigger: str, reason: str | None, content: Mapping[str, Any]) 
     ).hexdigest()
 
 
+def is_orphan_signal(event: Mapping[str, Any]) -> bool:
+    """Whether an entry tells that a mission lost its worker."""
+    return event.get("reason_code") == "lease_lost" or event.get("cause") == "lease_lost"
+
+
 Counts = Counter[tuple[str, str, str]]
 """(vp_id, kind, name) -> how much more."""
 
@@ -151,7 +156,7 @@ class Transaction:
                 },
             )
             self.count(row.vp_id, "mission_event", event["type"])
-            if event.get("reason_code") == "lease_lost" or event.get("cause") == "lease_lost":
+            if is_orphan_signal(event):
                 self.count(row.vp_id, "orphan_signal", "missions")
         for entry in change.outbox:
             self.connection.execute(

@@ -16,6 +16,7 @@ from dragancorp.errors import CATALOGUE, DraganError
 from dragancorp.jsonio import loads
 from dragancorp.lifecycle.ledger_entry import verified
 from dragancorp.lifecycle.rows import MissionRow
+from dragancorp.missions.ledger import verify_store
 from dragancorp.registry.queries import ListOverdue, ReadSnapshot
 from dragancorp_contracts.lifecycle import (
     TERMINAL_MISSION_STATES,
@@ -179,6 +180,9 @@ async def test_after_a_random_history_every_table_tells_the_same_story(
         )
         sent = table(path, "SELECT body FROM vp_outbox WHERE mission_id = ? ORDER BY sequence", mission["mission_id"])
         assert [loads(record["body"]) for record in sent] == (events if mission["callback_url"] else [])
+    report = await verify_store(world.store, page=7)
+    assert report.findings == ()
+    assert (report.missions, report.sessions) == (len(missions), 2)
     held = table(path, "SELECT vp_id, count(*) AS held FROM vp_missions WHERE holder = 'lane' GROUP BY vp_id")
     assert all(lane["held"] <= 3 for lane in held)
 

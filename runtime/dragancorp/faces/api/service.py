@@ -10,6 +10,7 @@ from dragancorp.faces.api.mission_stream import MissionStream, refuse_unknown_po
 from dragancorp.faces.api.worker_operations import WorkerOperations
 from dragancorp.lifecycle.commands import By
 from dragancorp.missions.commands import Requester
+from dragancorp.missions.ledger import verify_page
 from dragancorp.missions.records import mission_record, session_record
 from dragancorp.registry.contract import SessionRegistry
 from dragancorp.registry.operations import Dispatched, Stored
@@ -212,6 +213,18 @@ class PlaneService(WorkerOperations, OpsService):
         if not _requester(principal).may_see(vp_id):
             raise DraganError(ErrorCode.LANE_UNKNOWN, f"there is no lane {vp_id!r}")
         return Answer(body=await self._plane.snapshot(vp_id, mission_limit=mission_limit, event_limit=event_limit))
+
+    async def verify_ledger(
+        self, principal: Principal, *, after: int = 0, limit: int = 100, mission_id: str | None = None
+    ) -> Answer:
+        """A page of missions rebuilt from their events."""
+        requester = _requester(principal)
+        if mission_id is not None:
+            await self._plane.missions.get(mission_id, requester)
+        elif requester.vp_ids is not None:
+            raise DraganError(ErrorCode.SCOPE_MISSING, "the token sees some lanes only, and this looks at all")
+        report = await verify_page(self._plane.store, after=after, limit=limit, mission_id=mission_id)
+        return Answer(body=report.as_json())
 
     async def get_health(self) -> Answer:
         """Alive."""

@@ -42,6 +42,18 @@ def refuse_newer(connection: Connection) -> None:
         )
 
 
+def refuse_other(connection: Connection) -> None:
+    """Raise `database_newer` for a schema of a later version, `data_folder_unusable` for an earlier; only reads."""
+    refuse_newer(connection)
+    current = _current(connection)
+    if current != known_revisions()[0]:
+        raise DraganError(
+            ErrorCode.DATA_FOLDER_UNUSABLE,
+            f"the database has the schema {current!r}; a control plane that opens it brings it up to date",
+            facts={"schema": current, "known": sorted(known_revisions())},
+        )
+
+
 def upgrade(connection: Connection) -> None:
     """Bring the database to the newest schema. Raises `database_newer` for one of a later version, unchanged."""
     refuse_newer(connection)
