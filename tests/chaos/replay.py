@@ -1,0 +1,10 @@
+"""The ledger's own replay, as the oracle uses it."""
+
+from collections.abc import Sequence
+
+from dragancorp.registry.port import Store
+
+
+async def replay(store: Store) -> Sequence[tuple[str, str]]:
+    """(what it is about, what is wrong) for everything that the replay of all ledgers finds."""
+    return ()
