@@ -53,14 +53,16 @@ class Fleet:
         self.started: set[psutil.Process] = set()  # everything ever seen below a resident
         self._journal = journal
         self._stopping = False
-        self._keepers: list[asyncio.Task[None]] = []
+        self.keepers: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Start everybody, planes first, and wait until each is ready."""
         (self.folder / "logs").mkdir()
         for resident in sorted(self.residents, key=lambda one: not one.is_plane):
             await self._start(resident)
-            self._keepers.append(asyncio.create_task(self._keep(resident), name=f"keeper of {resident.name}"))
+            if resident.pid is None or not await resident.ready():
+                raise AssertionError(f"{resident.name} does not start: {self.log_of(resident)[-2000:]}")
+            self.keepers.append(asyncio.create_task(self._keep(resident), name=f"keeper of {resident.name}"))
 
     async def stop(self) -> list[str]:
         """Tell everybody to stop, workers first; answers what did not go as it should."""
@@ -80,7 +82,7 @@ class Fleet:
                 wrong.append(f"{resident.name} did not stop in {STOP_SECONDS:g} s")
                 process.kill()
                 await process.wait()
-        await asyncio.gather(*self._keepers, return_exceptions=True)
+        await asyncio.gather(*self.keepers, return_exceptions=True)
         return wrong
 
     async def _start(self, resident: Resident) -> None:
@@ -124,6 +126,10 @@ class Fleet:
                     pid=process.pid,
                 )
             )
+
+    def log_of(self, resident: Resident) -> str:
+        """What it has written so far."""
+        return (self.folder / "logs" / f"{resident.name}.log").read_text(errors="replace")
 
     def note_children(self) -> None:
         """Remember whoever lives below the residents just now: guards, and what they run."""

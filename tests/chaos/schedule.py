@@ -62,7 +62,7 @@ def _mission(choose: random.Random, number: int, lanes: Sequence[str]) -> Missio
 
 @dataclass(frozen=True, kw_only=True)
 class FaultKind:
-    """How often a kind of fault comes, how long after the one before it comes at the earliest, and how long it lasts."""
+    """How often a kind of fault comes, and how many seconds it lasts, from and to."""
 
     weight: int
     lasts: tuple[float, float] = (0.0, 0.0)

@@ -1,4 +1,4 @@
-"""What chaos missions run: a side effect whose every run is on record outside the workspaces, and misbehaviour to order.
+"""What chaos missions run: a side effect that is on record outside the workspaces, and misbehaviour to order.
 
     side_effect.py FOLDER STEP BEHAVIOUR SECONDS
 

@@ -1,7 +1,8 @@
-"""How long a lane may be without a holder, and that no living holder loses it, by the monotonic clock of an observer."""
+"""How long a lane may be held by the dead, and that the living keep theirs, by an observer's monotonic clock."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from dragancorp.missions.reconciler import TICK_SECONDS
 
@@ -85,7 +86,7 @@ def _live_lease_kept(evidence: Evidence) -> Found:
     for vp_id, lane in evidence.lanes.items():
         lost = {event["lease_epoch"] for event in lane.events if event["detail"].get("reason") == "lease_lost"}
         seen = evidence.journal.leases.get(vp_id, [])
-        for held, after in zip(seen, seen[1:], strict=False):
+        for held, after in pairwise(seen):
             ended = held.owner is not None and after.epoch > held.epoch and held.epoch + 1 in lost
             if not ended or held.pid in dead:  # of a dead one, who knows that it is dead need not wait
                 continue
