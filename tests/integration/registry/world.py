@@ -68,6 +68,7 @@ class World:
 
     store: Store
     clock: FakeClock
+    keys: str = "key"
 
     def __post_init__(self) -> None:
         self.registry = SessionRegistry(self.store)
@@ -113,7 +114,7 @@ class World:
             "vp_id": LANE,
             "mission_type": "coding",
             "objective": "Make the parser accept empty files.",
-            "idempotency_key": f"key-{next(self._keys)}",
+            "idempotency_key": f"{self.keys}-{next(self._keys)}",
         } | members
         return {name: value for name, value in whole.items() if value is not None}
 
