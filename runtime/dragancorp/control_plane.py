@@ -14,7 +14,7 @@ from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import structlog
 
@@ -44,7 +44,11 @@ from dragancorp.rules import checked
 from dragancorp.settings import LaneFlags, Settings
 from dragancorp_contracts.lifecycle import Actor
 
+if TYPE_CHECKING:
+    from dragancorp.registry.postgres import PostgresStore
+
 SQLITE_SCHEME = "sqlite:///"
+POSTGRES_SCHEMES = ("postgresql://", "postgres://")
 FLUSH_SECONDS = 1.0
 DEFAULT_HEARTBEATS_A_TTL = 4  # the contract allows three at least
 
@@ -100,18 +104,19 @@ class ControlPlane:
         clock: Clock | None = None,
         settings: Settings | None = None,
     ) -> Self:
-        """Open the registry at `url` (`sqlite:///path`), configure the lanes, start the reconciler.
+        """Open the registry at `url` (`sqlite:///path`, `postgresql://...`), configure the lanes, start the reconciler.
 
         `lanes` is a lanes file or lane configurations; `data` is where lanes keep their files (default: beside the
-        database); with `serve_lanes` this process works for its enabled lanes itself. Errors: `lanes_file_invalid`,
-        `document_invalid` for configurations that break a rule, `database_owned`, `database_newer`,
-        `data_folder_unusable`, `settings_invalid`.
+        file, or the present folder for PostgreSQL); with `serve_lanes` this process works for its enabled lanes
+        itself. Errors: `lanes_file_invalid`, `document_invalid` for configurations that break a rule,
+        `database_owned`, `database_newer`, `data_folder_unusable`, `settings_invalid`, `storage_failed`,
+        `storage_busy`.
         """
         clock = clock or SystemClock()
         settings = settings or Settings.from_environment()
-        path = sqlite_path(url)
+        beside = Path() if is_postgres(url) else sqlite_path(url).parent
         known = read_lanes(Path(lanes)) if isinstance(lanes, str | Path) else checked_lanes(lanes)
-        configured = configure_lanes(known, (data or path.parent) / "lanes")
+        configured = configure_lanes(known, (data or beside) / "lanes")
         store = await open_store(url, clock)
         plane = cls(store, configured, clock, settings)
         try:
@@ -123,11 +128,12 @@ class ControlPlane:
 
     async def _start(self, *, serve_lanes: bool) -> None:
         by = By(kind=Actor.CONTROL_PLANE, name=self.instance_id)
-        for record in await self.store.read(ListLanes()):
-            if record.row.lease_embedded:
-                # Its holder lived in the process that owned this file before us, and that process is gone:
-                # the file's lock is ours now. Nobody has to wait for a TTL to know it. A worker of its own lives on.
-                await self.reconciler.declare_dead(record)
+        if self.store.sole_owner:
+            for record in await self.store.read(ListLanes()):
+                if record.row.lease_embedded:
+                    # Its holder lived in the process that owned this file before us, and that process is gone: the
+                    # file's lock is ours now. Nobody has to wait for a TTL to know it. A worker of its own lives on.
+                    await self.reconciler.declare_dead(record)
         for lane in self.lanes.values():
             await self.store.execute(ConfigureLane(policy=lane.policy, by=by))
         self._loops = [
@@ -231,14 +237,36 @@ class ControlPlane:
 
 
 async def open_store(url: str, clock: Clock) -> Store:
-    """The registry at a URL. Errors: `settings_invalid`, and those of opening it."""
+    """The registry at a URL, by the adapter that the URL names. Errors: those of `ControlPlane.open` for a database."""
+    if is_postgres(url):
+        return await postgres_adapter().open(url, clock=clock, scheduler=PriorityScheduler())
     return await SqliteStore.open(sqlite_path(url), clock=clock, scheduler=PriorityScheduler())
+
+
+def postgres_adapter() -> "type[PostgresStore]":
+    """The adapter, whose driver is an extra. Raises `settings_invalid` with the command that installs it."""
+    try:
+        from dragancorp.registry.postgres import PostgresStore
+    except ImportError as error:
+        raise DraganError(
+            ErrorCode.SETTINGS_INVALID,
+            f"a postgresql:// URL needs the driver psycopg ({error}): pip install 'dragancorp[postgres]'",
+        ) from error
+    return PostgresStore
+
+
+def is_postgres(url: str) -> bool:
+    """Whether the URL names a PostgreSQL database."""
+    return url.startswith(POSTGRES_SCHEMES)
 
 
 def sqlite_path(url: str) -> Path:
     """The file of a `sqlite:///` URL. Raises `settings_invalid` for any other."""
     if not url.startswith(SQLITE_SCHEME) or len(url) == len(SQLITE_SCHEME):
-        raise DraganError(ErrorCode.SETTINGS_INVALID, f"the database URL {url!r} is not of the form sqlite:///PATH")
+        raise DraganError(
+            ErrorCode.SETTINGS_INVALID,
+            f"the database URL {url!r} is neither of the form sqlite:///PATH nor postgresql://HOST/DATABASE",
+        )
     return Path(url.removeprefix(SQLITE_SCHEME))
 
 

@@ -21,7 +21,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="UA_", extra="ignore", frozen=True)
 
     runtime_db_url: str | None = None
-    """Where the registry lives: `sqlite:///path`. Left out: `state.db` in the data folder."""
+    """Where the registry lives: `sqlite:///path` or `postgresql://...`. Left out: `state.db` in the data folder."""
 
     ops_token: SecretStr | None = None
     """The operator's token: all scopes but lanes:run."""

@@ -1,4 +1,8 @@
-"""Column types that keep what they were given: aware times in UTC, JSON documents, enumerations by value."""
+"""Column types that keep what they were given: aware times in UTC, JSON documents, enumerations by value.
+
+All of them are texts that compare byte by byte, on every database: a PostgreSQL whose locale sorts otherwise must not
+give another order, and its partial indexes must serve the same comparisons.
+"""
 
 import json
 from collections.abc import Mapping
@@ -6,16 +10,30 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Text
+from sqlalchemy import BigInteger, Integer, Text
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Dialect
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.types import TypeDecorator, TypeEngine
+from sqlmodel import AutoString
 
 from dragancorp.jsonio import canonical
 from dragancorp.lifecycle.ledger_entry import utc_text
 from dragancorp_contracts.lifecycle import EventType, Holder, MissionKind, MissionState, ReasonCode, SessionState
 
+BYTE_ORDERED = postgresql.TEXT(collation="C")
+PLAIN_TEXT = AutoString().with_variant(BYTE_ORDERED, "postgresql")
+WHOLE_NUMBER = Integer().with_variant(BigInteger(), "postgresql")
+"""64 bits everywhere: SQLite's integers have them, PostgreSQL's INTEGER ends at two thousand dollars in micro-USD."""
 
-class UtcTime(TypeDecorator[datetime]):
+
+class _Kept:
+    """A text of ours, whatever it means above."""
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(BYTE_ORDERED if dialect.name == "postgresql" else Text())
+
+
+class UtcTime(_Kept, TypeDecorator[datetime]):
     """An aware moment, kept as RFC 3339 text in UTC with microseconds, so that texts compare as times do."""
 
     impl = Text
@@ -32,7 +50,7 @@ class UtcTime(TypeDecorator[datetime]):
         return None if value is None else datetime.fromisoformat(value)
 
 
-class JsonDocument(TypeDecorator[Mapping[str, Any]]):
+class JsonDocument(_Kept, TypeDecorator[Mapping[str, Any]]):
     """A JSON object, kept as its canonical text."""
 
     impl = Text
@@ -46,7 +64,7 @@ class JsonDocument(TypeDecorator[Mapping[str, Any]]):
         return None if value is None else json.loads(value)
 
 
-class Word(TypeDecorator[StrEnum]):
+class Word(_Kept, TypeDecorator[StrEnum]):
     """A member of a generated enumeration, kept as its value. Subclasses name the enumeration."""
 
     impl = Text

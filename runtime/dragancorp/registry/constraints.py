@@ -4,6 +4,7 @@ Code that goes through `decide` never meets these; they stand against everything
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
 
 from sqlalchemy import CheckConstraint
@@ -24,27 +25,68 @@ def _quoted(values: Iterable[str]) -> str:
     return ", ".join(f"'{value}'" for value in sorted(values))
 
 
-def sqlite_triggers() -> dict[str, str]:
-    """Name and DDL of every trigger that keeps ended missions and ledgers as they are (SQLite)."""
+@dataclass(frozen=True, kw_only=True)
+class Guard:
+    """An update that a table never takes, and what is said to whoever tries. `when` None: no update at all."""
+
+    name: str
+    table: str
+    when: str | None
+    message: str
+
+
+def guards() -> tuple[Guard, ...]:
+    """What keeps ended missions and ledgers as they are."""
     ended = _quoted(state.value for state in TERMINAL_MISSION_STATES)
-    triggers = {
-        "vp_missions_terminal": (
-            f"CREATE TRIGGER vp_missions_terminal BEFORE UPDATE ON vp_missions "
-            f"WHEN OLD.state IN ({ended}) "
-            f"BEGIN SELECT RAISE(ABORT, 'an ended mission never changes'); END"
+    ledgers = ("vp_mission_events", "vp_session_events")
+    return (
+        Guard(
+            name="vp_missions_terminal",
+            table="vp_missions",
+            when=f"OLD.state IN ({ended})",
+            message="an ended mission never changes",
         ),
-        "vp_missions_attempt": (
-            "CREATE TRIGGER vp_missions_attempt BEFORE UPDATE ON vp_missions WHEN NEW.attempt < OLD.attempt "
-            "BEGIN SELECT RAISE(ABORT, 'an attempt never falls'); END"
+        Guard(
+            name="vp_missions_attempt",
+            table="vp_missions",
+            when="NEW.attempt < OLD.attempt",
+            message="an attempt never falls",
         ),
-        "vp_sessions_epoch": (
-            "CREATE TRIGGER vp_sessions_epoch BEFORE UPDATE ON vp_sessions WHEN NEW.lease_epoch < OLD.lease_epoch "
-            "BEGIN SELECT RAISE(ABORT, 'an epoch never falls'); END"
+        Guard(
+            name="vp_sessions_epoch",
+            table="vp_sessions",
+            when="NEW.lease_epoch < OLD.lease_epoch",
+            message="an epoch never falls",
         ),
-    }
-    for ledger in ("vp_mission_events", "vp_session_events"):
-        triggers[f"{ledger}_immutable"] = (
-            f"CREATE TRIGGER {ledger}_immutable BEFORE UPDATE ON {ledger} "
-            f"BEGIN SELECT RAISE(ABORT, 'a ledger entry never changes'); END"
-        )
-    return triggers
+        *(
+            Guard(name=f"{ledger}_immutable", table=ledger, when=None, message="a ledger entry never changes")
+            for ledger in ledgers
+        ),
+    )
+
+
+def sqlite_trigger(guard: Guard) -> str:
+    """The DDL of a guard on SQLite."""
+    when = f"WHEN {guard.when} " if guard.when else ""
+    return (
+        f"CREATE TRIGGER {guard.name} BEFORE UPDATE ON {guard.table} {when}"
+        f"BEGIN SELECT RAISE(ABORT, '{guard.message}'); END"
+    )
+
+
+POSTGRES_REFUSAL = """
+CREATE OR REPLACE FUNCTION vp_refuse_update() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION USING MESSAGE = TG_ARGV[0], ERRCODE = 'integrity_constraint_violation';
+END $$
+"""
+"""What every guard's trigger calls on PostgreSQL; its argument is the message."""
+
+
+def postgres_trigger(guard: Guard) -> str:
+    """The DDL of a guard on PostgreSQL."""
+    when = f"WHEN ({guard.when}) " if guard.when else ""
+    return (
+        f"CREATE OR REPLACE TRIGGER {guard.name} BEFORE UPDATE ON {guard.table} FOR EACH ROW {when}"
+        f"EXECUTE FUNCTION vp_refuse_update('{guard.message}')"
+    )

@@ -21,9 +21,9 @@ from dragancorp.errors import DraganError, ErrorCode
 from dragancorp.registry.operations import Operation
 from dragancorp.registry.perform import perform
 from dragancorp.registry.port import Scheduler
-from dragancorp.registry.prepared import PreparedConnection
 from dragancorp.registry.signals import Signals
-from dragancorp.registry.transaction import Batch, Transaction, flush_counts
+from dragancorp.registry.sqlite_connection import SqliteConnection
+from dragancorp.registry.transaction import Batch, Transaction
 
 BATCH = 64  # operations a transaction
 # What is wrong with one operation alone; any other failure is the medium's and concerns the whole transaction.
@@ -88,7 +88,7 @@ class GroupCommitWriter:
         waiting: list[Asked] = []
         try:
             with self._engine.connect() as engine_connection:
-                connection = PreparedConnection(engine_connection)
+                connection = SqliteConnection(engine_connection)
                 going = True
                 while going:
                     waiting, going = self._gather()
@@ -118,7 +118,7 @@ class GroupCommitWriter:
             batch.append(following)
         return batch, True
 
-    def _commit_together(self, connection: PreparedConnection, batch: list[Asked]) -> None:
+    def _commit_together(self, connection: SqliteConnection, batch: list[Asked]) -> None:
         settled: list[Callable[[], None]] = []
         topics: set[str] = set()
         shared = Batch()
@@ -127,7 +127,7 @@ class GroupCommitWriter:
             for asked in batch:
                 if asked.answer.set_running_or_notify_cancel():
                     settled.append(self._attempt(connection, asked, topics, shared))
-            flush_counts(connection, shared.counts)
+            connection.add_counts(shared.counts)
             connection.command("COMMIT")
             self.commits += 1
         except Exception as error:
@@ -143,7 +143,7 @@ class GroupCommitWriter:
             settle()
 
     def _attempt(
-        self, connection: PreparedConnection, asked: Asked, topics: set[str], shared: Batch
+        self, connection: SqliteConnection, asked: Asked, topics: set[str], shared: Batch
     ) -> Callable[[], None]:
         """Do one operation in a savepoint; answers what to do after the commit.
 
@@ -196,7 +196,7 @@ def storage_error(error: BaseException) -> DraganError:
     return DraganError(ErrorCode.STORAGE_FAILED, str(cause))
 
 
-def _roll_back(connection: PreparedConnection) -> None:
+def _roll_back(connection: SqliteConnection) -> None:
     try:
         connection.command("ROLLBACK")
     except sqlite3.Error as error:

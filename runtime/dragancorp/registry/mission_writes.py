@@ -27,11 +27,11 @@ from dragancorp.registry.operations import (
 from dragancorp.registry.port import QueueView
 from dragancorp.registry.prepared import UniqueViolationError
 from dragancorp.registry.rows import stored_from
+from dragancorp.registry.statements import LaneLock
 from dragancorp.registry.transaction import Transaction, report_digest, required
 from dragancorp_contracts.lifecycle import (
     Actor,
     Holder,
-    MissionState,
     MissionTrigger,
     ReasonCode,
     SessionState,
@@ -59,12 +59,12 @@ def dispatch(tx: Transaction, operation: DispatchMission) -> Dispatched:
         )
     draft = replace(draft, vp_session_id=session.vp_session_id)
     excess = list(operation.excess_over_parent)
-    if draft.parent_mission_id is not None and tx.mission(draft.parent_mission_id).row.terminal:
+    if draft.parent_mission_id is not None and tx.parent(draft.parent_mission_id).row.terminal:
         excess.append("the parent mission has ended")
     facts = MissionFacts(
         lane=policy,
         session=session,
-        queued=tx.counted(draft.vp_id, "mission_state", MissionState.QUEUED.value),
+        queued=tx.queued(draft.vp_id, policy.queue_limit),
         excess_over_parent=tuple(excess),
     )
     command = MissionCommand(
@@ -77,7 +77,7 @@ def dispatch(tx: Transaction, operation: DispatchMission) -> Dispatched:
     try:
         position = tx.insert_mission(change, operation.document, assigned)
     except UniqueViolationError as error:
-        if "vp_missions.mission_id" not in error.detail:
+        if tx.may_have_raced or error.columns != {"vp_missions.mission_id"}:
             raise
         raise _taken() from error
     row = change.row
@@ -111,7 +111,7 @@ def _replayed(earlier: Stored, draft: MissionRow) -> Dispatched:
 
 def step(tx: Transaction, operation: StepMission) -> Stepped:
     """One trigger, with the artifacts and the receipt that come with it, and what must follow from it."""
-    stored = tx.mission(operation.mission_id)
+    stored, session, policy = tx.mission_in_lane(operation.mission_id)
     before, command = stored.row, operation.command
     digest = None
     if command.idempotency_key is not None:
@@ -119,7 +119,6 @@ def step(tx: Transaction, operation: StepMission) -> Stepped:
         repeated = _repeated(tx, stored.row, command, digest)
         if repeated is not None:
             return repeated
-    session, policy = tx.session(before.vp_id)
     if not before.terminal:
         _store_artifacts(tx, before, operation.artifacts)
         _store_receipt(tx, before, operation.receipt)
@@ -218,7 +217,7 @@ def announce_drained(tx: Transaction, vp_id: str) -> None:
 
 def claim(tx: Transaction, operation: ClaimMissions) -> tuple[Stored, ...]:
     """M3 for up to `limit` missions, in the scheduler's order."""
-    session, policy = tx.session(operation.vp_id)
+    session, policy = tx.session(operation.vp_id, LaneLock.CHANGE)
     if session.lease_owner != operation.owner or session.lease_epoch != operation.lease_epoch:
         raise DraganError(
             ErrorCode.STALE_EPOCH,
@@ -297,6 +296,7 @@ def _claims_last_hour(tx: Transaction, policy: LanePolicy) -> int:
 
 def step_and_claim(tx: Transaction, operation: StepAndClaim) -> tuple[Stepped, tuple[Stored, ...]]:
     """End one, claim the next."""
+    tx.session(operation.claim.vp_id, LaneLock.CHANGE)  # what the claim needs, before the step locks its mission
     stepped = step(tx, operation.step)
     try:
         return stepped, claim(tx, operation.claim)

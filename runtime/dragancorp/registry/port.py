@@ -48,8 +48,14 @@ class Store(Protocol):
     """Rows, ledgers and outbox, changed only through `decide`, one transaction at a time.
 
     A caller hears back from `execute` only after the commit. Errors are `DraganError`: what the life cycle refuses,
-    and `storage_busy` or `storage_failed` (both retryable, nothing was changed).
+    and `storage_busy` or `storage_failed` (both retryable, nothing was changed; or the detail says that the connection
+    to the database broke during the commit, and then the very same operation may be asked again).
     """
+
+    @property
+    def sole_owner(self) -> bool:
+        """Whether no other process can write meanwhile, nor can any that wrote before this one still be running."""
+        ...
 
     async def execute(self, operation: Operation[AnswerT]) -> AnswerT:
         """Do one operation. A caller that is cancelled meanwhile leaves it done or not done, never half."""

@@ -78,12 +78,12 @@ def _lane_records(connection: Connection, *conditions: Any) -> tuple[queries.Lan
     lanes = []
     for row, policy in map(session_from, records):
         counts = connection.execute(
-            select(COUNTERS.c.name, COUNTERS.c.value).where(
-                COUNTERS.c.vp_id == row.vp_id, COUNTERS.c.kind == "mission_state", COUNTERS.c.name.in_(unfinished)
-            )
+            select(COUNTERS.c.name, func.sum(COUNTERS.c.value))
+            .where(COUNTERS.c.vp_id == row.vp_id, COUNTERS.c.kind == "mission_state", COUNTERS.c.name.in_(unfinished))
+            .group_by(COUNTERS.c.name)
         ).all()
         lanes.append(
-            queries.LaneRecord(row=row, policy=policy, unfinished={count.name: count.value for count in counts})
+            queries.LaneRecord(row=row, policy=policy, unfinished={name: int(value) for name, value in counts})
         )
     return tuple(lanes)
 
@@ -140,10 +140,12 @@ def _count_undelivered(connection: Connection, query: queries.CountUndelivered) 
 
 def _read_snapshot(connection: Connection, query: queries.ReadSnapshot) -> queries.SnapshotParts:
     counters: dict[str, dict[str, int]] = {}
-    for record in connection.execute(
-        select(COUNTERS.c.kind, COUNTERS.c.name, COUNTERS.c.value).where(COUNTERS.c.vp_id == query.vp_id)
+    for kind, name, value in connection.execute(
+        select(COUNTERS.c.kind, COUNTERS.c.name, func.sum(COUNTERS.c.value))
+        .where(COUNTERS.c.vp_id == query.vp_id)
+        .group_by(COUNTERS.c.kind, COUNTERS.c.name)
     ):
-        counters.setdefault(record.kind, {})[record.name] = record.value
+        counters.setdefault(kind, {})[name] = int(value)
     page = _list_missions(connection, queries.ListMissions(vp_ids=frozenset({query.vp_id}), limit=query.mission_limit))
     documents = connection.execute(
         select(MISSION_EVENTS.c.document)

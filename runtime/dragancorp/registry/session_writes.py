@@ -21,6 +21,7 @@ from dragancorp.registry.operations import (
     Stepped,
     StepSession,
 )
+from dragancorp.registry.statements import LaneLock
 from dragancorp.registry.transaction import UNFINISHED, Transaction, required
 from dragancorp_contracts.lifecycle import (
     Actor,
@@ -36,7 +37,8 @@ RECONCILER = By(kind=Actor.RECONCILER, name="reconciler")
 def configure(tx: Transaction, operation: ConfigureLane) -> SessionRow:
     """S1 the first time; the policy each time."""
     policy = operation.policy
-    if tx.connection.execute(statements.SESSION_BY_ID, {"vp_id": policy.vp_id}).first() is not None:
+    known = tx.connection.execute(statements.SESSION_BY_ID[LaneLock.CHANGE], {"vp_id": policy.vp_id}).first()
+    if known is not None:
         tx.connection.execute(statements.UPDATE_POLICY, {"of_lane": policy.vp_id, "new_policy": asdict(policy)})
         tx.forget_session(policy.vp_id)
         return tx.session(policy.vp_id)[0]
@@ -57,7 +59,7 @@ def configure(tx: Transaction, operation: ConfigureLane) -> SessionRow:
 
 def step_session(tx: Transaction, operation: StepSession) -> SessionStepped:
     """One trigger for a lane session; where it loses its holder, its missions move in the same transaction."""
-    before, policy = tx.session(operation.vp_id)
+    before, policy = tx.session(operation.vp_id, LaneLock.ALONE)
     if operation.epoch_as_read is not None and operation.epoch_as_read != before.lease_epoch:
         raise DraganError(
             ErrorCode.STALE_EPOCH,
@@ -76,13 +78,13 @@ def step_session(tx: Transaction, operation: StepSession) -> SessionStepped:
     if operation.command.trigger in FREES_MISSIONS:
         # Before the epoch changes, so that the missions are judged by the lease they were held under.
         moved = _free_missions(tx, operation.vp_id)
-        before, _ = tx.session(operation.vp_id)
+        before, _ = tx.session(operation.vp_id, LaneLock.ALONE)
         change = required(decide(before, operation.command, facts, tx.now))
     tx.save_session(before, change)
     row = change.row
     if operation.command.trigger is SessionTrigger.DRAIN:
         announce_drained(tx, operation.vp_id)
-        row, _ = tx.session(operation.vp_id)
+        row, _ = tx.session(operation.vp_id, LaneLock.ALONE)
     return SessionStepped(row=row, policy=policy, events=change.events, missions=tuple(moved))
 
 
@@ -103,7 +105,7 @@ def _free_missions(tx: Transaction, vp_id: str) -> list[Stepped]:
 
 def renew(tx: Transaction, operation: RenewLease) -> Renewal:
     """A heartbeat, and what the holder still holds."""
-    before, policy = tx.session(operation.vp_id)
+    before, policy = tx.session(operation.vp_id, LaneLock.CHANGE)
     command = SessionCommand(
         trigger=SessionTrigger.RENEW,
         by=By(kind=Actor.LANE, name=operation.owner),
@@ -117,7 +119,7 @@ def renew(tx: Transaction, operation: RenewLease) -> Renewal:
 
 def count_turns(tx: Transaction, operation: CountTurns) -> None:
     """Add what a gateway counted in memory."""
-    for (vp_id, reason, minute_text), count in operation.counts.items():
+    for (vp_id, reason, minute_text), count in sorted(operation.counts.items()):
         minute = datetime.fromisoformat(minute_text)
         key = {"of_lane": vp_id, "of_reason": reason, "of_minute": minute, "by": count}
         if tx.connection.execute(statements.ADD_TO_MINUTE, key).rowcount == 0:

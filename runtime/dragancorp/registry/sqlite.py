@@ -13,7 +13,7 @@ from sqlalchemy.pool import NullPool
 
 from dragancorp.clock import Clock
 from dragancorp.errors import DraganError, ErrorCode
-from dragancorp.registry.constraints import sqlite_triggers
+from dragancorp.registry.constraints import guards, sqlite_trigger
 from dragancorp.registry.group_commit import GroupCommitWriter, storage_error
 from dragancorp.registry.migrations import refuse_newer, upgrade
 from dragancorp.registry.operations import Operation
@@ -42,6 +42,8 @@ READER_PRAGMAS = (
 
 class SqliteStore:
     """`Store` on one SQLite file. Open it with `SqliteStore.open`."""
+
+    sole_owner = True
 
     def __init__(self, path: Path, clock: Clock, scheduler: Scheduler, lock: OwnerLock) -> None:
         self.path = path
@@ -80,9 +82,9 @@ class SqliteStore:
             with self._write_engine.connect() as connection:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")  # all of it or nothing, also under kill -9
                 upgrade(connection)
-                for name, definition in sqlite_triggers().items():
-                    connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}")
-                    connection.exec_driver_sql(definition)
+                for guard in guards():
+                    connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {guard.name}")
+                    connection.exec_driver_sql(sqlite_trigger(guard))
                 connection.exec_driver_sql("COMMIT")
         except DBAPIError as error:
             cause = str(error.orig)

@@ -1,6 +1,6 @@
 """The writer's statements, built once: building an expression costs more than running it."""
 
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from functools import cache
 from typing import Any
 
@@ -28,7 +28,10 @@ def word(member: StrEnum) -> ColumnElement[Any]:
 
 _m, _s, _e = MISSIONS.c, SESSIONS.c, MISSION_EVENTS.c
 
-MISSION_BY_ID = select(*STORED_COLUMNS).where(_m.mission_id == bindparam("mission_id"))
+# Locks are words of PostgreSQL's; SQLite's compiler leaves them out, since there nobody else writes.
+_mission = select(*STORED_COLUMNS).where(_m.mission_id == bindparam("mission_id"))
+MISSION_TO_CHANGE = _mission.with_for_update(key_share=True)
+MISSION_TO_RELY_ON = _mission.with_for_update(read=True)
 MISSION_BY_KEY = select(*STORED_COLUMNS).where(
     _m.source_instance_id == bindparam("source"), _m.idempotency_key == bindparam("key")
 )
@@ -49,6 +52,7 @@ CANDIDATES = (
     )
     .order_by(_m.claim_key, _m.position)
     .limit(bindparam("how_many"))
+    .with_for_update(key_share=True, skip_locked=True)
 )
 CLAIMS_SINCE = (
     select(func.count())
@@ -69,7 +73,31 @@ RENEW_HOLD = (
     .values(hold_expires_at=bindparam("until"))
 )
 
-SESSION_BY_ID = select(*SESSION_COLUMNS).where(_s.vp_id == bindparam("vp_id"))
+
+class LaneLock(IntEnum):
+    """How much of a lane's row an operation needs for itself, the weakest first."""
+
+    SHARED = 1
+    """The lane stays what it is: beats and claims go on, and any number of others share it."""
+    CHANGE = 2
+    """Nobody else claims, beats or changes the lane."""
+    ALONE = 3
+    """Nobody else does anything with the lane's missions that its rules depend on."""
+
+
+_session = select(*SESSION_COLUMNS).where(_s.vp_id == bindparam("vp_id"))
+SESSION_BY_ID = {
+    LaneLock.SHARED: _session.with_for_update(read=True, key_share=True),
+    LaneLock.CHANGE: _session.with_for_update(key_share=True),
+    LaneLock.ALONE: _session.with_for_update(),
+}
+_lane_of_mission = select(_m.vp_id).where(_m.mission_id == bindparam("mission_id")).scalar_subquery()
+SESSION_OF_MISSION = {
+    LaneLock.SHARED: select(*SESSION_COLUMNS)
+    .where(_s.vp_id == _lane_of_mission)
+    .with_for_update(read=True, key_share=True),
+    LaneLock.ALONE: select(*SESSION_COLUMNS).where(_s.vp_id == _lane_of_mission).with_for_update(),
+}
 INSERT_SESSION = insert(SESSIONS)
 INSERT_SESSION_EVENT = insert(SESSION_EVENTS)
 UPDATE_POLICY = update(SESSIONS).where(_s.vp_id == bindparam("of_lane")).values(policy=bindparam("new_policy"))
@@ -96,8 +124,12 @@ _counter = (
     COUNTERS.c.kind == bindparam("of_kind"),
     COUNTERS.c.name == bindparam("of_name"),
 )
-COUNTER_VALUE = select(COUNTERS.c.value).where(*_counter)
-ADD_TO_COUNTER = update(COUNTERS).where(*_counter).values(value=COUNTERS.c.value + bindparam("by"))
+COUNTER_VALUE = select(func.sum(COUNTERS.c.value)).where(*_counter)
+ADD_TO_COUNTER = (
+    update(COUNTERS)
+    .where(*_counter, COUNTERS.c.slot == bindparam("of_slot"))
+    .values(value=COUNTERS.c.value + bindparam("by"))
+)
 INSERT_COUNTER = insert(COUNTERS)
 ADD_TO_MINUTE = (
     update(TURN_MINUTES)

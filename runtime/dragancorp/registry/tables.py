@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import CheckConstraint, Index, Table, UniqueConstraint, text
-from sqlmodel import Field, SQLModel
+from sqlalchemy import CheckConstraint, Index, Integer, Table, UniqueConstraint, text
+from sqlmodel import AutoString, Field, SQLModel
 
 from dragancorp.registry.column_types import (
+    PLAIN_TEXT,
+    WHOLE_NUMBER,
     EventTypeWord,
     HolderWord,
     JsonDocument,
@@ -26,6 +28,11 @@ from dragancorp_contracts.lifecycle import EventType, Holder, MissionKind, Missi
 
 # A position is a cursor for readers: one that was given out never comes back, even after rows were archived.
 KEEP_POSITIONS = {"sqlite_autoincrement": True}
+
+
+def where(condition: str, *, postgresql: str | None = None) -> dict[str, Any]:
+    """A partial index's condition, in each database's words."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(postgresql or condition)}
 
 
 class RegistryTable(SQLModel):
@@ -75,13 +82,13 @@ class VpMission(RegistryTable, table=True):
         CheckConstraint("state IN ('running', 'blocked') OR holder = 'none'", name="ck_holder_works"),
         UniqueConstraint("source_instance_id", "idempotency_key", name="uq_mission_idempotency"),
         Index("ix_missions_lane", "vp_id", "position"),
-        Index("ix_missions_claim", "vp_id", "claim_key", "position", sqlite_where=text("state = 'queued'")),
-        Index("ix_missions_held", "vp_id", sqlite_where=text("holder = 'lane'")),
-        Index("ix_missions_running", "updated_at", sqlite_where=text("state = 'running'")),
-        Index("ix_missions_blocked", "updated_at", sqlite_where=text("state = 'blocked'")),
-        Index("ix_missions_queued_until", "ends_at", sqlite_where=text("state = 'queued'")),
-        Index("ix_missions_parked", "position", sqlite_where=text("parked = 1")),
-        Index("ix_missions_parent", "parent_mission_id", sqlite_where=text("parent_mission_id IS NOT NULL")),
+        Index("ix_missions_claim", "vp_id", "claim_key", "position", **where("state = 'queued'")),
+        Index("ix_missions_held", "vp_id", **where("holder = 'lane'")),
+        Index("ix_missions_running", "updated_at", **where("state = 'running'")),
+        Index("ix_missions_blocked", "updated_at", **where("state = 'blocked'")),
+        Index("ix_missions_queued_until", "ends_at", **where("state = 'queued'")),
+        Index("ix_missions_parked", "position", **where("parked = 1", postgresql="parked")),
+        Index("ix_missions_parent", "parent_mission_id", **where("parent_mission_id IS NOT NULL")),
         KEEP_POSITIONS,
     )
 
@@ -146,13 +153,13 @@ class VpMissionEvent(RegistryTable, table=True):
         words("type", EventType),
         UniqueConstraint("mission_id", "sequence", name="uq_mission_event_sequence"),
         Index("ix_mission_events_lane", "vp_id", "position"),
-        Index("ix_mission_events_claims", "vp_id", "emitted_at", sqlite_where=text("type = 'vp.mission.accepted'")),
+        Index("ix_mission_events_claims", "vp_id", "emitted_at", **where("type = 'vp.mission.accepted'")),
         Index(
             "ux_mission_events_key",
             "mission_id",
             "idempotency_key",
             unique=True,
-            sqlite_where=text("idempotency_key IS NOT NULL"),
+            **where("idempotency_key IS NOT NULL"),
         ),
         KEEP_POSITIONS,
     )
@@ -214,7 +221,7 @@ class VpOutbox(RegistryTable, table=True):
     __table_args__ = (
         CheckConstraint("status IN ('undelivered', 'delivered', 'dead')", name="ck_outbox_status"),
         UniqueConstraint("mission_id", "endpoint", "sequence", name="uq_outbox_order"),
-        Index("ix_outbox_undelivered", "mission_id", sqlite_where=text("status = 'undelivered'")),
+        Index("ix_outbox_undelivered", "mission_id", **where("status = 'undelivered'")),
     )
 
     position: int | None = Field(default=None, primary_key=True)
@@ -229,7 +236,10 @@ class VpOutbox(RegistryTable, table=True):
 
 
 class VpCounter(RegistryTable, table=True):
-    """Counts kept by the writer, so that a snapshot costs the same at any length of history."""
+    """Counts kept by the writer, so that a snapshot costs the same at any length of history.
+
+    A count is the sum over its slots: writers that commit at one moment add to different slots and wait for nobody.
+    """
 
     __tablename__ = "vp_counters"
 
@@ -237,6 +247,7 @@ class VpCounter(RegistryTable, table=True):
     kind: str = Field(primary_key=True)  # mission_state, mission_event, session_event, orphan_signal, turn
     name: str = Field(primary_key=True)
     value: int = 0
+    slot: int = Field(primary_key=True, default=0, sa_column_kwargs={"server_default": text("0")})
 
 
 class VpTurnMinute(RegistryTable, table=True):
@@ -260,3 +271,10 @@ OUTBOX = VpOutbox.__table__
 COUNTERS = VpCounter.__table__
 TURN_MINUTES = VpTurnMinute.__table__
 METADATA = SQLModel.metadata
+
+for _table in METADATA.tables.values():
+    for _column in _table.columns:
+        if type(_column.type) is AutoString:
+            _column.type = PLAIN_TEXT
+        elif type(_column.type) is Integer:
+            _column.type = WHOLE_NUMBER

@@ -1,13 +1,19 @@
 """One transaction on the registry: rows in, rows, ledger entries, callbacks and counts out.
 
 Nothing here decides; what a `Change` says is written, conditional on the row being as it was read.
+
+Where others write at the same time, what a decision stands on is locked, always in this order: the lane, whose row
+stands for its quotas and its queue too; missions, a parent before its children; counts. Most operations share the
+lane. Those whose rule is about all of its missions at once (drain, lease lost, reset, release, retire; a dispatch near
+the queue's limit; any step in a lane that drains) have it alone.
 """
 
 import hashlib
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
+
+from sqlalchemy import Select
 
 from dragancorp.errors import DraganError, ErrorCode
 from dragancorp.jsonio import canonical
@@ -17,8 +23,9 @@ from dragancorp.lifecycle.rows import MissionRow, SessionRow
 from dragancorp.registry import statements
 from dragancorp.registry.operations import HeldMission, Stored
 from dragancorp.registry.port import Scheduler, lane_topic, mission_topic
-from dragancorp.registry.prepared import PreparedConnection
+from dragancorp.registry.prepared import Counts, LaneAloneNeeded, PreparedConnection
 from dragancorp.registry.rows import MISSION_FIELDS, SESSION_FIELDS, claim_key, ends_at, session_from, stored_from
+from dragancorp.registry.statements import LaneLock
 from dragancorp_contracts.lifecycle import Actor, MissionState
 
 
@@ -34,20 +41,21 @@ def is_orphan_signal(event: Mapping[str, Any]) -> bool:
     return event.get("reason_code") == "lease_lost" or event.get("cause") == "lease_lost"
 
 
-Counts = Counter[tuple[str, str, str]]
-"""(vp_id, kind, name) -> how much more."""
+MAY_DISPATCH_AT_ONCE = 200
+"""Dispatches that may be under way in one lane before they take turns: above any sensible number of connections."""
 
 
 class Batch:
     """What the operations of one transaction share: counts to write before the commit, and rows read before.
 
-    Nobody else writes meanwhile, so what was read holds until an operation changes it or is undone.
+    Nobody else writes meanwhile, or what was read is locked; so it holds until an operation changes it or is undone.
     """
 
     def __init__(self) -> None:
-        self.counts: Counts = Counter()
+        self.counts: Counts = Counts()
         self.counted: dict[tuple[str, str, str], int] = {}
         self.sessions: dict[str, tuple[SessionRow, LanePolicy]] = {}
+        self.locks: dict[str, LaneLock] = {}
 
     def undone(self) -> None:
         """An operation was rolled back: forget what it may have left here."""
@@ -58,38 +66,83 @@ class Transaction:
     """One operation's part of an open transaction.
 
     `topics` collects what subscribers must hear of after the commit, `counts` what is to be counted with it; `batch` is
-    what operations before it in the same transaction have left.
+    what operations before it in the same transaction have left. `lanes_alone` asks for lanes alone that are otherwise
+    shared, after `LaneAloneNeeded`. `may_have_raced`: a row found in the way may be another transaction's that did the
+    very same, and the next attempt will see it.
     """
 
     def __init__(
-        self, connection: PreparedConnection, now: datetime, scheduler: Scheduler, batch: "Batch | None" = None
+        self,
+        connection: PreparedConnection,
+        now: datetime,
+        scheduler: Scheduler,
+        batch: "Batch | None" = None,
+        *,
+        lanes_alone: bool = False,
+        may_have_raced: bool = False,
     ) -> None:
         self.connection = connection
         self.now = now
         self.scheduler = scheduler
+        self.may_have_raced = may_have_raced
         self.topics: set[str] = set()
-        self.counts: Counts = Counter()
+        self.counts: Counts = Counts()
         self._batch = Batch() if batch is None else batch
+        self._least = LaneLock.ALONE if lanes_alone else LaneLock.SHARED
 
     # -- reading
 
     def mission(self, mission_id: str) -> Stored:
-        """The mission. Raises `mission_unknown`."""
-        record = self.connection.execute(statements.MISSION_BY_ID, {"mission_id": mission_id}).first()
+        """The mission, to be changed. Raises `mission_unknown`."""
+        return self._mission(statements.MISSION_TO_CHANGE, mission_id)
+
+    def parent(self, mission_id: str) -> Stored:
+        """A mission that must stay as it is until the commit; others may rely on it too. Raises `mission_unknown`."""
+        return self._mission(statements.MISSION_TO_RELY_ON, mission_id)
+
+    def _mission(self, statement: Select[Any], mission_id: str) -> Stored:
+        record = self.connection.execute(statement, {"mission_id": mission_id}).first()
         if record is None:
             raise DraganError(ErrorCode.MISSION_UNKNOWN, f"there is no mission {mission_id!r}")
         return stored_from(record)
 
-    def session(self, vp_id: str) -> tuple[SessionRow, LanePolicy]:
+    def mission_in_lane(self, mission_id: str) -> tuple[Stored, SessionRow, LanePolicy]:
+        """The mission, to be changed, with its lane, shared. Raises `mission_unknown`."""
+        if self.connection.locks_rows:  # the lane before the mission, which alone knows its lane
+            lock = LaneLock.ALONE if self._least is LaneLock.ALONE else LaneLock.SHARED
+            record = self.connection.execute(statements.SESSION_OF_MISSION[lock], {"mission_id": mission_id}).first()
+            if record is not None:
+                self._keep_session(record, lock)
+        stored = self.mission(mission_id)
+        return stored, *self.session(stored.row.vp_id)
+
+    def session(self, vp_id: str, lock: LaneLock = LaneLock.SHARED) -> tuple[SessionRow, LanePolicy]:
         """The lane session and its policy. Raises `lane_unknown`."""
+        lock = max(lock, self._least)
         known = self._batch.sessions.get(vp_id)
-        if known is not None:
+        if known is not None and (not self.connection.locks_rows or self._batch.locks[vp_id] >= lock):
             return known
-        record = self.connection.execute(statements.SESSION_BY_ID, {"vp_id": vp_id}).first()
+        record = self.connection.execute(statements.SESSION_BY_ID[lock], {"vp_id": vp_id}).first()
         if record is None:
             raise DraganError(ErrorCode.LANE_UNKNOWN, f"there is no lane {vp_id!r}")
-        found = self._batch.sessions[vp_id] = session_from(record)
+        return self._keep_session(record, lock)
+
+    def _keep_session(self, record: Sequence[Any], lock: LaneLock) -> tuple[SessionRow, LanePolicy]:
+        found = session_from(record)
+        row = found[0]
+        if row.drain_open and lock is LaneLock.SHARED and self.connection.locks_rows:
+            raise LaneAloneNeeded  # the last of two steps that end at one moment must see the other's end
+        self._batch.sessions[row.vp_id] = found
+        self._batch.locks[row.vp_id] = max(lock, self._batch.locks.get(row.vp_id, lock))
         return found
+
+    def queued(self, vp_id: str, limit: int) -> int:
+        """How many missions wait in a lane, which is locked; near `limit` it must be alone, so that the limit holds."""
+        waiting = self.counted(vp_id, "mission_state", MissionState.QUEUED.value)
+        shared = self.connection.locks_rows and self._batch.locks[vp_id] is LaneLock.SHARED
+        if shared and waiting + MAY_DISPATCH_AT_ONCE > limit:
+            raise LaneAloneNeeded
+        return waiting
 
     def held_by(self, vp_id: str) -> list[HeldMission]:
         """The missions a lane holds, oldest first."""
@@ -114,7 +167,7 @@ class Transaction:
         row = change.row
         values = {name: getattr(row, name) for name in MISSION_FIELDS}
         values |= {"document": document, "assigned": assigned, "claim_key": claim_key(row), "ends_at": ends_at(row)}
-        position = self.connection.execute(statements.INSERT_MISSION, values).position
+        position = self.connection.insert_positioned(statements.INSERT_MISSION, values)
         self.count(row.vp_id, "mission_state", row.state.value)
         self._append(change)
         return position
@@ -228,19 +281,8 @@ class Transaction:
     # -- counting
 
     def count(self, vp_id: str, kind: str, name: str, by: int = 1) -> None:
-        """Add to a count; written by `flush_counts` before the commit."""
+        """Add to a count; written with the others before the commit."""
         self.counts[(vp_id, kind, name)] += by
-
-
-def flush_counts(connection: PreparedConnection, counts: Counts) -> None:
-    """Write what a transaction has counted; always in the same order, so that two writers never wait in a ring."""
-    for (vp_id, kind, name), by in sorted(counts.items()):
-        if by == 0:
-            continue
-        key = {"of_lane": vp_id, "of_kind": kind, "of_name": name, "by": by}
-        if connection.execute(statements.ADD_TO_COUNTER, key).rowcount == 0:
-            row = {"vp_id": vp_id, "kind": kind, "name": name, "value": by}
-            connection.execute(statements.INSERT_COUNTER, row)
 
 
 def required(decision: Change[Any] | Refusal) -> Change[Any]:

@@ -2,6 +2,7 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,19 +10,16 @@ import pytest
 from dragancorp.clock import Clock, FakeClock
 from dragancorp.missions.scheduler import PriorityScheduler
 from dragancorp.registry.port import Store
+from dragancorp.registry.postgres import PostgresStore
 from dragancorp.registry.sqlite import SqliteStore
 
-from .world import World
+from .world import Tables, World, postgres_table, sqlite_table
 
-Opener = Callable[[Path, Clock], Awaitable[Store]]
+Opener = Callable[[Clock], Awaitable[Store]]
 
 
 async def open_sqlite(folder: Path, clock: Clock) -> SqliteStore:
     return await SqliteStore.open(folder / "state.db", clock=clock, scheduler=PriorityScheduler())
-
-
-OPENERS: dict[str, Opener] = {"sqlite": open_sqlite}
-"""Every adapter of the port, by name: what a test with the fixture `store` says holds for all of them."""
 
 
 @pytest.fixture(scope="session")
@@ -46,16 +44,38 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
-@pytest.fixture(params=sorted(OPENERS))
-def open_store(request: pytest.FixtureRequest) -> Opener:
-    return OPENERS[request.param]
+@pytest.fixture(params=["postgresql", "sqlite"])
+def adapter(request: pytest.FixtureRequest) -> str:
+    """Every adapter of the port, by name: what a test with the fixture `store` says holds for all of them."""
+    name: str = request.param
+    return name
 
 
 @pytest.fixture
-async def store(open_store: Opener, tmp_path: Path, clock: FakeClock, empty_database: Path) -> AsyncIterator[Store]:
-    if open_store is open_sqlite:
-        shutil.copy(empty_database, tmp_path / "state.db")
-    store = await open_store(tmp_path, clock)
+def open_store(adapter: str, request: pytest.FixtureRequest) -> Opener:
+    """A function that opens a store on the test's database."""
+    if adapter == "postgresql":
+        url: str = request.getfixturevalue("postgres_url")
+
+        async def open_postgres(clock: Clock) -> Store:
+            return await PostgresStore.open(url, clock=clock, scheduler=PriorityScheduler())
+
+        return open_postgres
+    folder: Path = request.getfixturevalue("tmp_path")
+    shutil.copy(request.getfixturevalue("empty_database"), folder / "state.db")
+    return partial(open_sqlite, folder)
+
+
+@pytest.fixture
+def tables(adapter: str, request: pytest.FixtureRequest) -> Tables:
+    if adapter == "postgresql":
+        return partial(postgres_table, request.getfixturevalue("postgres_url"))
+    return partial(sqlite_table, request.getfixturevalue("tmp_path") / "state.db")
+
+
+@pytest.fixture
+async def store(open_store: Opener, clock: FakeClock) -> AsyncIterator[Store]:
+    store = await open_store(clock)
     try:
         yield store
     finally:

@@ -13,7 +13,7 @@ from dragancorp.jsonio import loads
 from dragancorp.lifecycle.ledger_entry import verified
 from dragancorp.registry.sqlite import SqliteStore
 
-from .world import World, table
+from .world import World, sqlite_table
 
 pytestmark = pytest.mark.anyio
 # Dispatches, claims and completes from eight tasks, and prints each mission's id and state once it is acknowledged.
@@ -91,8 +91,8 @@ async def test_a_killed_writer_loses_nothing_acknowledged_and_leaves_nothing_hal
         row = await world.row(mission_id)
         assert state == "queued" or row.state == "completed"
 
-    missions = table(path, "SELECT * FROM vp_missions")
-    events = table(path, "SELECT * FROM vp_mission_events ORDER BY mission_id, sequence")
+    missions = sqlite_table(path, "SELECT * FROM vp_missions")
+    events = sqlite_table(path, "SELECT * FROM vp_mission_events ORDER BY mission_id, sequence")
     by_mission: dict[str, list[dict[str, object]]] = {}
     for event in events:
         by_mission.setdefault(event["mission_id"], []).append(loads(event["document"]))
@@ -102,8 +102,8 @@ async def test_a_killed_writer_loses_nothing_acknowledged_and_leaves_nothing_hal
         assert [event["sequence"] for event in ledger] == list(range(1, mission["last_sequence"] + 1))
         assert ledger[-1]["digest"] == mission["last_digest"]
         assert all(verified(event) for event in ledger)
-    outbox = table(path, "SELECT body FROM vp_outbox ORDER BY mission_id, sequence")
+    outbox = sqlite_table(path, "SELECT body FROM vp_outbox ORDER BY mission_id, sequence")
     assert [entry["body"] for entry in outbox] == [event["document"] for event in events]
-    kept = table(path, "SELECT sum(value) AS total FROM vp_counters WHERE kind = 'mission_event'")
+    kept = sqlite_table(path, "SELECT sum(value) AS total FROM vp_counters WHERE kind = 'mission_event'")
     assert kept[0]["total"] == len(events)
-    assert table(path, "PRAGMA integrity_check") == [{"integrity_check": "ok"}]
+    assert sqlite_table(path, "PRAGMA integrity_check") == [{"integrity_check": "ok"}]

@@ -19,7 +19,7 @@ from dragancorp.registry.port import lane_topic
 from dragancorp.registry.sqlite import SqliteStore
 from dragancorp.registry.transaction import Transaction
 
-from .world import LANE, World, refused, table
+from .world import LANE, World, refused, sqlite_table
 
 pytestmark = pytest.mark.anyio
 BUSY_SECONDS = 5.0  # how long the writer waits for a foreign lock
@@ -74,7 +74,7 @@ def foreign_writer(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def missions_in(path: Path) -> int:
-    return int(table(path, "SELECT count(*) AS found FROM vp_missions")[0]["found"])
+    return int(sqlite_table(path, "SELECT count(*) AS found FROM vp_missions")[0]["found"])
 
 
 # Grouping
@@ -89,7 +89,7 @@ async def test_waiting_operations_share_a_commit(world: World, store: SqliteStor
 async def test_an_answer_comes_only_after_its_commit(world: World, path: Path) -> None:
     async def dispatched_and_seen() -> bool:
         mission_id = (await world.dispatch()).row.mission_id
-        return bool(table(path, "SELECT 1 FROM vp_missions WHERE mission_id = ?", mission_id))
+        return bool(sqlite_table(path, "SELECT 1 FROM vp_missions WHERE mission_id = ?", mission_id))
 
     assert all(await asyncio.gather(*(dispatched_and_seen() for _ in range(50))))
 
@@ -126,7 +126,7 @@ async def test_an_operation_that_the_database_cannot_take_fails_alone(world: Wor
     assert isinstance(answers[1], DraganError)
     assert answers[1].code is ErrorCode.STORAGE_FAILED
     assert missions_in(path) == 11
-    assert table(path, "SELECT * FROM vp_turn_minutes") == []
+    assert sqlite_table(path, "SELECT * FROM vp_turn_minutes") == []
 
 
 async def test_a_programming_error_reaches_its_caller_alone_and_as_it_is(
@@ -143,7 +143,7 @@ async def test_a_programming_error_reaches_its_caller_alone_and_as_it_is(
     answers = await asyncio.gather(world.store.execute(count), world.dispatch(), return_exceptions=True)
     assert isinstance(answers[0], ZeroDivisionError)
     assert missions_in(path) == 1
-    assert table(path, "SELECT * FROM vp_turn_minutes") == []
+    assert sqlite_table(path, "SELECT * FROM vp_turn_minutes") == []
 
 
 # All or none
@@ -165,10 +165,10 @@ async def test_row_events_and_callback_are_there_together_or_not_at_all(
             await world.dispatch(callback=callback)
     assert refused.value.code is ErrorCode.STORAGE_FAILED
     for name in ("vp_missions", "vp_mission_events", "vp_outbox"):
-        assert table(path, f"SELECT * FROM {name}") == []
+        assert sqlite_table(path, f"SELECT * FROM {name}") == []
     mission_id = (await world.dispatch(callback=callback)).row.mission_id
     for name in ("vp_missions", "vp_mission_events", "vp_outbox"):
-        assert [record["mission_id"] for record in table(path, f"SELECT * FROM {name}")] == [mission_id]
+        assert [record["mission_id"] for record in sqlite_table(path, f"SELECT * FROM {name}")] == [mission_id]
 
 
 # A foreign lock

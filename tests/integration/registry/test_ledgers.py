@@ -3,7 +3,6 @@
 import asyncio
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +16,7 @@ from dragancorp.registry.port import mission_topic
 from dragancorp.registry.queries import CountUndelivered, ReadSnapshot
 from dragancorp_contracts.lifecycle import SessionTrigger
 
-from .world import CALLER, LANE, World, refused, table
+from .world import CALLER, LANE, Tables, World, refused
 
 pytestmark = pytest.mark.anyio
 CALLBACK = {"status_url": "https://factory.example/callbacks", "auth_mode": "none"}
@@ -150,10 +149,12 @@ async def test_the_ledger_of_a_mission_nobody_knows_is_unknown(world: World) -> 
 # Callbacks
 
 
-async def test_every_entry_of_a_mission_with_a_callback_waits_in_the_outbox_in_order(world: World, path: Path) -> None:
+async def test_every_entry_of_a_mission_with_a_callback_waits_in_the_outbox_in_order(
+    world: World, tables: Tables
+) -> None:
     mission_id = await a_long_mission(world, callback=CALLBACK)
     events = await world.events(mission_id)
-    outbox = table(path, "SELECT * FROM vp_outbox WHERE mission_id = ? ORDER BY position", mission_id)
+    outbox = tables("SELECT * FROM vp_outbox WHERE mission_id = ? ORDER BY position", mission_id)
     assert [loads(entry["body"]) for entry in outbox] == list(events)
     assert [entry["body"] for entry in outbox] == [canonical(event) for event in events]
     assert [entry["sequence"] for entry in outbox] == list(range(1, len(events) + 1))
@@ -168,20 +169,20 @@ async def test_a_mission_without_a_callback_leaves_nothing_in_the_outbox(world: 
     assert await world.store.read(CountUndelivered(mission_id=mission_id)) == 0
 
 
-async def test_a_refused_step_leaves_no_entry_no_callback_and_no_artifact(world: World, path: Path) -> None:
+async def test_a_refused_step_leaves_no_entry_no_callback_and_no_artifact(world: World, tables: Tables) -> None:
     runtime = await world.working_lane()
     await world.dispatch(callback=CALLBACK)
     row = await runtime.claim_one()
-    counters = table(path, "SELECT * FROM vp_counters ORDER BY 1, 2, 3")
+    counters = tables("SELECT * FROM vp_counters ORDER BY 1, 2, 3")
     with refused(ErrorCode.RECEIPT_MISSING):
         await runtime.complete(row, receipt=None, artifacts=({"name": "a", "size_bytes": 1},))
     with refused(ErrorCode.STALE_EPOCH):
         await runtime.fail(replace(row, attempt=2), artifacts=({"name": "a", "size_bytes": 1},))
     assert len(await world.events(row.mission_id)) == 2
     assert await world.store.read(CountUndelivered(mission_id=row.mission_id)) == 2
-    assert table(path, "SELECT * FROM vp_artifacts") == []
-    assert table(path, "SELECT * FROM vp_receipts") == []
-    assert table(path, "SELECT * FROM vp_counters ORDER BY 1, 2, 3") == counters
+    assert tables("SELECT * FROM vp_artifacts") == []
+    assert tables("SELECT * FROM vp_receipts") == []
+    assert tables("SELECT * FROM vp_counters ORDER BY 1, 2, 3") == counters
 
 
 # The snapshot's parts

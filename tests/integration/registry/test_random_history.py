@@ -7,7 +7,6 @@ import asyncio
 import os
 import random
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,7 +25,7 @@ from dragancorp_contracts.lifecycle import (
     SessionTrigger,
 )
 
-from .world import LANE, SECOND_LANE, Runtime, World, artifact, table
+from .world import LANE, SECOND_LANE, Runtime, Tables, World, artifact
 
 pytestmark = pytest.mark.anyio
 SEEDS = [int(seed) for seed in os.environ.get("REGISTRY_SEEDS", "1 2").split()]
@@ -128,17 +127,17 @@ class Hands:
         await self.world.reconciler.tick()
 
 
-def recount(path: Path) -> dict[tuple[str, str, str], int]:
+def recount(tables: Tables) -> dict[tuple[str, str, str], int]:
     """Every count, made slowly from the tables."""
     counts: Counter[tuple[str, str, str]] = Counter()
-    for mission in table(path, "SELECT vp_id, state FROM vp_missions"):
+    for mission in tables("SELECT vp_id, state FROM vp_missions"):
         counts[(mission["vp_id"], "mission_state", mission["state"])] += 1
-    for record in table(path, "SELECT vp_id, document FROM vp_mission_events"):
+    for record in tables("SELECT vp_id, document FROM vp_mission_events"):
         event = loads(record["document"])
         counts[(record["vp_id"], "mission_event", event["type"])] += 1
         if "lease_lost" in (event.get("reason_code"), event.get("cause")):
             counts[(record["vp_id"], "orphan_signal", "missions")] += 1
-    for record in table(path, "SELECT vp_id, type FROM vp_session_events"):
+    for record in tables("SELECT vp_id, type FROM vp_session_events"):
         counts[(record["vp_id"], "session_event", record["type"])] += 1
     return dict(counts)
 
@@ -146,7 +145,7 @@ def recount(path: Path) -> dict[tuple[str, str, str], int]:
 @pytest.mark.parametrize("at_once", [1, 4])
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_after_a_random_history_every_table_tells_the_same_story(
-    world: World, path: Path, seed: int, at_once: int
+    world: World, tables: Tables, seed: int, at_once: int
 ) -> None:
     print(f"replay with REGISTRY_SEEDS={seed}")
     for vp_id in (LANE, SECOND_LANE):
@@ -156,18 +155,19 @@ async def test_after_a_random_history_every_table_tells_the_same_story(
         await asyncio.gather(*(hands.act() for _ in range(at_once)))
 
     kept = {
-        (record["vp_id"], record["kind"], record["name"]): record["value"]
-        for record in table(path, "SELECT * FROM vp_counters")
-        if record["value"]
+        (record["vp_id"], record["kind"], record["name"]): int(record["total"])
+        for record in tables(
+            "SELECT vp_id, kind, name, sum(value) AS total FROM vp_counters GROUP BY vp_id, kind, name"
+        )
+        if record["total"]
     }
-    assert kept == recount(path)
-    missions = table(path, "SELECT * FROM vp_missions")
+    assert kept == recount(tables)
+    missions = tables("SELECT * FROM vp_missions")
     assert len(missions) > 20
     for mission in missions:
         events = [
             loads(record["document"])
-            for record in table(
-                path,
+            for record in tables(
                 "SELECT document FROM vp_mission_events WHERE mission_id = ? ORDER BY position",
                 mission["mission_id"],
             )
@@ -178,12 +178,12 @@ async def test_after_a_random_history_every_table_tells_the_same_story(
         assert sum(event["status"] in TERMINAL_MISSION_STATES for event in events) == (
             mission["finished_at"] is not None
         )
-        sent = table(path, "SELECT body FROM vp_outbox WHERE mission_id = ? ORDER BY sequence", mission["mission_id"])
+        sent = tables("SELECT body FROM vp_outbox WHERE mission_id = ? ORDER BY sequence", mission["mission_id"])
         assert [loads(record["body"]) for record in sent] == (events if mission["callback_url"] else [])
     report = await verify_store(world.store, page=7)
     assert report.findings == ()
     assert (report.missions, report.sessions) == (len(missions), 2)
-    held = table(path, "SELECT vp_id, count(*) AS held FROM vp_missions WHERE holder = 'lane' GROUP BY vp_id")
+    held = tables("SELECT vp_id, count(*) AS held FROM vp_missions WHERE holder = 'lane' GROUP BY vp_id")
     assert all(lane["held"] <= 3 for lane in held)
 
 

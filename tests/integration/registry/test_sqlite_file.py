@@ -17,7 +17,7 @@ from sqlalchemy import create_engine
 
 from dragancorp.clock import FakeClock
 from dragancorp.errors import ErrorCode
-from dragancorp.registry.constraints import sqlite_triggers
+from dragancorp.registry.constraints import guards, sqlite_trigger
 from dragancorp.registry.sqlite import SqliteStore
 from dragancorp.registry.tables import METADATA
 from dragancorp_contracts.lifecycle import MissionState
@@ -248,7 +248,7 @@ async def test_the_migrated_schema_is_that_of_the_tables(open_at: Open, path: Pa
         have, want = ddl(migrated), ddl(created)
     del have["alembic_version"]
     triggers = {name: have.pop(name) for name in list(have) if have[name].startswith("CREATE TRIGGER")}
-    assert triggers == sqlite_triggers()
+    assert triggers == {guard.name: sqlite_trigger(guard) for guard in guards()}
     assert set(have) == set(want)
     for name, sql in want.items():
         if sql.startswith("CREATE TABLE"):

@@ -3,12 +3,14 @@
 import itertools
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
+import psycopg.rows
 import pytest
 
 from dragancorp.clock import FakeClock
@@ -42,6 +44,8 @@ OPERATOR = By(kind=Actor.OPERATOR, name="ops", reason="maintenance", way="cli")
 GATEWAY = By(kind=Actor.GATEWAY, name="gateway-1")
 PRIMARY = By(kind=Actor.PRIMARY, name="code-writer")
 Members = Mapping[str, Any]
+Tables = Callable[..., list[dict[str, Any]]]
+"""Answers a statement and the values of its `?` from a connection of its own, beside the store."""
 
 
 def policy(vp_id: str = LANE, **changes: Any) -> LanePolicy:
@@ -64,6 +68,7 @@ class World:
 
     store: Store
     clock: FakeClock
+    keys: str = "key"
 
     def __post_init__(self) -> None:
         self.registry = SessionRegistry(self.store)
@@ -109,7 +114,7 @@ class World:
             "vp_id": LANE,
             "mission_type": "coding",
             "objective": "Make the parser accept empty files.",
-            "idempotency_key": f"key-{next(self._keys)}",
+            "idempotency_key": f"{self.keys}-{next(self._keys)}",
         } | members
         return {name: value for name, value in whole.items() if value is not None}
 
@@ -267,11 +272,17 @@ def artifact(name: str = "out/diff.txt") -> Members:
     return {"name": name, "sha256": "a" * 64, "size_bytes": 12}
 
 
-def table(path: Path, statement: str, *values: Any) -> list[dict[str, Any]]:
+def sqlite_table(path: Path, statement: str, *values: Any) -> list[dict[str, Any]]:
     """What a statement answers on a connection of its own to the SQLite file, beside the store."""
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
         connection.row_factory = sqlite3.Row
         return [dict(record) for record in connection.execute(statement, values)]
+
+
+def postgres_table(url: str, statement: str, *values: Any) -> list[dict[str, Any]]:
+    """What a statement, with `?` for its values, answers on a connection of its own, beside the store."""
+    with psycopg.connect(url, row_factory=psycopg.rows.dict_row) as connection:
+        return connection.execute(statement.replace("?", "%s"), values).fetchall()
 
 
 def parsed(documents: list[dict[str, Any]], column: str) -> list[Any]:

@@ -1,73 +1,85 @@
 """The first schema: sessions, missions, their ledgers, artifacts, receipts, outbox and counts."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision = "0001"
 down_revision = None
+phase = "before_deploy"
+
+STRING = sa.String().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+TEXT = sa.Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+INTEGER = sa.Integer().with_variant(sa.BigInteger(), "postgresql")
+
+
+def where(condition: str) -> dict[str, Any]:
+    return {"sqlite_where": sa.text(condition), "postgresql_where": sa.text(condition)}
 
 
 def upgrade() -> None:
     op.create_table(
         "vp_counters",
-        sa.Column("vp_id", sa.String(), nullable=False),
-        sa.Column("kind", sa.String(), nullable=False),
-        sa.Column("name", sa.String(), nullable=False),
-        sa.Column("value", sa.Integer(), nullable=False),
+        sa.Column("vp_id", STRING, nullable=False),
+        sa.Column("kind", STRING, nullable=False),
+        sa.Column("name", STRING, nullable=False),
+        sa.Column("value", INTEGER, nullable=False),
         sa.PrimaryKeyConstraint("vp_id", "kind", "name"),
     )
     op.create_table(
         "vp_missions",
-        sa.Column("position", sa.Integer(), nullable=False),
-        sa.Column("mission_id", sa.String(), nullable=False),
-        sa.Column("vp_id", sa.String(), nullable=False),
-        sa.Column("vp_session_id", sa.String(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("state", sa.Text(), nullable=False),
-        sa.Column("attempt", sa.Integer(), nullable=False),
-        sa.Column("failures", sa.Integer(), nullable=False),
-        sa.Column("holder", sa.Text(), nullable=False),
-        sa.Column("hold_expires_at", sa.Text(), nullable=True),
-        sa.Column("approval_expires_at", sa.Text(), nullable=True),
-        sa.Column("lease_epoch", sa.Integer(), nullable=False),
-        sa.Column("vp_runtime_id", sa.String(), nullable=True),
-        sa.Column("cancel_requested_at", sa.Text(), nullable=True),
-        sa.Column("reason_code", sa.Text(), nullable=True),
-        sa.Column("cause", sa.Text(), nullable=True),
+        sa.Column("position", INTEGER, nullable=False),
+        sa.Column("mission_id", STRING, nullable=False),
+        sa.Column("vp_id", STRING, nullable=False),
+        sa.Column("vp_session_id", STRING, nullable=False),
+        sa.Column("kind", TEXT, nullable=False),
+        sa.Column("state", TEXT, nullable=False),
+        sa.Column("attempt", INTEGER, nullable=False),
+        sa.Column("failures", INTEGER, nullable=False),
+        sa.Column("holder", TEXT, nullable=False),
+        sa.Column("hold_expires_at", TEXT, nullable=True),
+        sa.Column("approval_expires_at", TEXT, nullable=True),
+        sa.Column("lease_epoch", INTEGER, nullable=False),
+        sa.Column("vp_runtime_id", STRING, nullable=True),
+        sa.Column("cancel_requested_at", TEXT, nullable=True),
+        sa.Column("reason_code", TEXT, nullable=True),
+        sa.Column("cause", TEXT, nullable=True),
         sa.Column("parked", sa.Boolean(), nullable=False),
-        sa.Column("not_before", sa.Text(), nullable=True),
+        sa.Column("not_before", TEXT, nullable=True),
         sa.Column("resume", sa.Boolean(), nullable=False),
-        sa.Column("continuity_id", sa.String(), nullable=True),
-        sa.Column("completed_via", sa.String(), nullable=True),
+        sa.Column("continuity_id", STRING, nullable=True),
+        sa.Column("completed_via", STRING, nullable=True),
         sa.Column("fallback", sa.Boolean(), nullable=False),
-        sa.Column("source_instance_id", sa.String(), nullable=False),
-        sa.Column("idempotency_key", sa.String(), nullable=False),
-        sa.Column("request_digest", sa.String(), nullable=False),
-        sa.Column("priority_rank", sa.Integer(), nullable=False),
-        sa.Column("traffic", sa.String(), nullable=False),
-        sa.Column("trace_id", sa.String(), nullable=False),
-        sa.Column("parent_mission_id", sa.String(), nullable=True),
-        sa.Column("retry_of", sa.String(), nullable=True),
-        sa.Column("callback_url", sa.String(), nullable=True),
-        sa.Column("deadline_at", sa.Text(), nullable=True),
-        sa.Column("window_start_at", sa.Text(), nullable=True),
-        sa.Column("window_end_at", sa.Text(), nullable=True),
+        sa.Column("source_instance_id", STRING, nullable=False),
+        sa.Column("idempotency_key", STRING, nullable=False),
+        sa.Column("request_digest", STRING, nullable=False),
+        sa.Column("priority_rank", INTEGER, nullable=False),
+        sa.Column("traffic", STRING, nullable=False),
+        sa.Column("trace_id", STRING, nullable=False),
+        sa.Column("parent_mission_id", STRING, nullable=True),
+        sa.Column("retry_of", STRING, nullable=True),
+        sa.Column("callback_url", STRING, nullable=True),
+        sa.Column("deadline_at", TEXT, nullable=True),
+        sa.Column("window_start_at", TEXT, nullable=True),
+        sa.Column("window_end_at", TEXT, nullable=True),
         sa.Column("max_runtime_seconds", sa.Float(), nullable=True),
-        sa.Column("max_llm_calls", sa.Integer(), nullable=True),
-        sa.Column("max_cost_microusd", sa.Integer(), nullable=True),
-        sa.Column("usage", sa.Text(), nullable=False),
+        sa.Column("max_llm_calls", INTEGER, nullable=True),
+        sa.Column("max_cost_microusd", INTEGER, nullable=True),
+        sa.Column("usage", TEXT, nullable=False),
         sa.Column("runtime_seconds", sa.Float(), nullable=False),
-        sa.Column("attempt_started_at", sa.Text(), nullable=True),
-        sa.Column("started_at", sa.Text(), nullable=True),
-        sa.Column("finished_at", sa.Text(), nullable=True),
-        sa.Column("created_at", sa.Text(), nullable=False),
-        sa.Column("updated_at", sa.Text(), nullable=False),
-        sa.Column("last_sequence", sa.Integer(), nullable=False),
-        sa.Column("last_digest", sa.String(), nullable=True),
-        sa.Column("claim_key", sa.String(), nullable=False),
-        sa.Column("ends_at", sa.Text(), nullable=True),
-        sa.Column("document", sa.String(), nullable=False),
-        sa.Column("assigned", sa.Text(), nullable=False),
+        sa.Column("attempt_started_at", TEXT, nullable=True),
+        sa.Column("started_at", TEXT, nullable=True),
+        sa.Column("finished_at", TEXT, nullable=True),
+        sa.Column("created_at", TEXT, nullable=False),
+        sa.Column("updated_at", TEXT, nullable=False),
+        sa.Column("last_sequence", INTEGER, nullable=False),
+        sa.Column("last_digest", STRING, nullable=True),
+        sa.Column("claim_key", STRING, nullable=False),
+        sa.Column("ends_at", TEXT, nullable=True),
+        sa.Column("document", STRING, nullable=False),
+        sa.Column("assigned", TEXT, nullable=False),
         sa.CheckConstraint("holder IN ('lane', 'none', 'primary')", name="ck_holder_known"),
         sa.CheckConstraint("kind IN ('delegated', 'dispatched', 'shadow')", name="ck_kind_known"),
         sa.CheckConstraint(
@@ -85,53 +97,54 @@ def upgrade() -> None:
         sa.UniqueConstraint("source_instance_id", "idempotency_key", name="uq_mission_idempotency"),
         sqlite_autoincrement=True,
     )
-    op.create_index(
-        "ix_missions_blocked", "vp_missions", ["updated_at"], unique=False, sqlite_where=sa.text("state = 'blocked'")
-    )
+    op.create_index("ix_missions_blocked", "vp_missions", ["updated_at"], unique=False, **where("state = 'blocked'"))
     op.create_index(
         "ix_missions_claim",
         "vp_missions",
         ["vp_id", "claim_key", "position"],
         unique=False,
-        sqlite_where=sa.text("state = 'queued'"),
+        **where("state = 'queued'"),
     )
-    op.create_index("ix_missions_held", "vp_missions", ["vp_id"], unique=False, sqlite_where=sa.text("holder = 'lane'"))
+    op.create_index("ix_missions_held", "vp_missions", ["vp_id"], unique=False, **where("holder = 'lane'"))
     op.create_index("ix_missions_lane", "vp_missions", ["vp_id", "position"], unique=False)
     op.create_index(
         "ix_missions_parent",
         "vp_missions",
         ["parent_mission_id"],
         unique=False,
-        sqlite_where=sa.text("parent_mission_id IS NOT NULL"),
-    )
-    op.create_index("ix_missions_parked", "vp_missions", ["position"], unique=False, sqlite_where=sa.text("parked = 1"))
-    op.create_index(
-        "ix_missions_queued_until", "vp_missions", ["ends_at"], unique=False, sqlite_where=sa.text("state = 'queued'")
+        **where("parent_mission_id IS NOT NULL"),
     )
     op.create_index(
-        "ix_missions_running", "vp_missions", ["updated_at"], unique=False, sqlite_where=sa.text("state = 'running'")
+        "ix_missions_parked",
+        "vp_missions",
+        ["position"],
+        unique=False,
+        sqlite_where=sa.text("parked = 1"),
+        postgresql_where=sa.text("parked"),
     )
+    op.create_index("ix_missions_queued_until", "vp_missions", ["ends_at"], unique=False, **where("state = 'queued'"))
+    op.create_index("ix_missions_running", "vp_missions", ["updated_at"], unique=False, **where("state = 'running'"))
     op.create_table(
         "vp_sessions",
-        sa.Column("vp_id", sa.String(), nullable=False),
-        sa.Column("vp_session_id", sa.String(), nullable=False),
-        sa.Column("status", sa.Text(), nullable=False),
-        sa.Column("lease_owner", sa.String(), nullable=True),
-        sa.Column("lease_epoch", sa.Integer(), nullable=False),
-        sa.Column("lease_expires_at", sa.Text(), nullable=True),
-        sa.Column("beat", sa.Integer(), nullable=False),
-        sa.Column("heartbeat_at", sa.Text(), nullable=True),
-        sa.Column("vp_runtime_id", sa.String(), nullable=True),
-        sa.Column("executor_session_id", sa.String(), nullable=True),
-        sa.Column("continuity_id", sa.String(), nullable=False),
-        sa.Column("workspace", sa.String(), nullable=True),
-        sa.Column("last_error", sa.String(), nullable=True),
+        sa.Column("vp_id", STRING, nullable=False),
+        sa.Column("vp_session_id", STRING, nullable=False),
+        sa.Column("status", TEXT, nullable=False),
+        sa.Column("lease_owner", STRING, nullable=True),
+        sa.Column("lease_epoch", INTEGER, nullable=False),
+        sa.Column("lease_expires_at", TEXT, nullable=True),
+        sa.Column("beat", INTEGER, nullable=False),
+        sa.Column("heartbeat_at", TEXT, nullable=True),
+        sa.Column("vp_runtime_id", STRING, nullable=True),
+        sa.Column("executor_session_id", STRING, nullable=True),
+        sa.Column("continuity_id", STRING, nullable=False),
+        sa.Column("workspace", STRING, nullable=True),
+        sa.Column("last_error", STRING, nullable=True),
         sa.Column("drain_open", sa.Boolean(), nullable=False),
-        sa.Column("created_at", sa.Text(), nullable=False),
-        sa.Column("updated_at", sa.Text(), nullable=False),
-        sa.Column("last_sequence", sa.Integer(), nullable=False),
-        sa.Column("last_digest", sa.String(), nullable=True),
-        sa.Column("policy", sa.Text(), nullable=False),
+        sa.Column("created_at", TEXT, nullable=False),
+        sa.Column("updated_at", TEXT, nullable=False),
+        sa.Column("last_sequence", INTEGER, nullable=False),
+        sa.Column("last_digest", STRING, nullable=True),
+        sa.Column("policy", TEXT, nullable=False),
         sa.CheckConstraint(
             "status IN ('active', 'degraded', 'idle', 'paused', 'recovering', 'retired')", name="ck_status_known"
         ),
@@ -139,18 +152,18 @@ def upgrade() -> None:
     )
     op.create_table(
         "vp_turn_minutes",
-        sa.Column("vp_id", sa.String(), nullable=False),
-        sa.Column("reason", sa.String(), nullable=False),
-        sa.Column("minute", sa.Text(), nullable=False),
-        sa.Column("count", sa.Integer(), nullable=False),
+        sa.Column("vp_id", STRING, nullable=False),
+        sa.Column("reason", STRING, nullable=False),
+        sa.Column("minute", TEXT, nullable=False),
+        sa.Column("count", INTEGER, nullable=False),
         sa.PrimaryKeyConstraint("vp_id", "reason", "minute"),
     )
     op.create_table(
         "vp_artifacts",
-        sa.Column("mission_id", sa.String(), nullable=False),
-        sa.Column("name", sa.String(), nullable=False),
-        sa.Column("attempt", sa.Integer(), nullable=False),
-        sa.Column("document", sa.Text(), nullable=False),
+        sa.Column("mission_id", STRING, nullable=False),
+        sa.Column("name", STRING, nullable=False),
+        sa.Column("attempt", INTEGER, nullable=False),
+        sa.Column("document", TEXT, nullable=False),
         sa.ForeignKeyConstraint(
             ["mission_id"],
             ["vp_missions.mission_id"],
@@ -159,15 +172,15 @@ def upgrade() -> None:
     )
     op.create_table(
         "vp_mission_events",
-        sa.Column("position", sa.Integer(), nullable=False),
-        sa.Column("mission_id", sa.String(), nullable=False),
-        sa.Column("vp_id", sa.String(), nullable=False),
-        sa.Column("sequence", sa.Integer(), nullable=False),
-        sa.Column("type", sa.Text(), nullable=False),
-        sa.Column("emitted_at", sa.Text(), nullable=False),
-        sa.Column("idempotency_key", sa.String(), nullable=True),
-        sa.Column("report_digest", sa.String(), nullable=True),
-        sa.Column("document", sa.String(), nullable=False),
+        sa.Column("position", INTEGER, nullable=False),
+        sa.Column("mission_id", STRING, nullable=False),
+        sa.Column("vp_id", STRING, nullable=False),
+        sa.Column("sequence", INTEGER, nullable=False),
+        sa.Column("type", TEXT, nullable=False),
+        sa.Column("emitted_at", TEXT, nullable=False),
+        sa.Column("idempotency_key", STRING, nullable=True),
+        sa.Column("report_digest", STRING, nullable=True),
+        sa.Column("document", STRING, nullable=False),
         sa.CheckConstraint(
             "type IN ('vp.mission.accepted', 'vp.mission.artifact', 'vp.mission.blocked', 'vp.mission.budget_changed', 'vp.mission.cancel_requested', 'vp.mission.cancelled', 'vp.mission.completed', 'vp.mission.dispatched', 'vp.mission.failed', 'vp.mission.fallback', 'vp.mission.progress', 'vp.mission.requeued', 'vp.mission.resumed', 'vp.mission.timed_out', 'vp.session.activated', 'vp.session.created', 'vp.session.degraded', 'vp.session.drained', 'vp.session.opened', 'vp.session.paused', 'vp.session.recovered', 'vp.session.recovering', 'vp.session.released', 'vp.session.reset', 'vp.session.resumed', 'vp.session.retired')",
             name="ck_type_known",
@@ -185,7 +198,7 @@ def upgrade() -> None:
         "vp_mission_events",
         ["vp_id", "emitted_at"],
         unique=False,
-        sqlite_where=sa.text("type = 'vp.mission.accepted'"),
+        **where("type = 'vp.mission.accepted'"),
     )
     op.create_index("ix_mission_events_lane", "vp_mission_events", ["vp_id", "position"], unique=False)
     op.create_index(
@@ -193,19 +206,19 @@ def upgrade() -> None:
         "vp_mission_events",
         ["mission_id", "idempotency_key"],
         unique=True,
-        sqlite_where=sa.text("idempotency_key IS NOT NULL"),
+        **where("idempotency_key IS NOT NULL"),
     )
     op.create_table(
         "vp_outbox",
-        sa.Column("position", sa.Integer(), nullable=False),
-        sa.Column("mission_id", sa.String(), nullable=False),
-        sa.Column("endpoint", sa.String(), nullable=False),
-        sa.Column("sequence", sa.Integer(), nullable=False),
-        sa.Column("status", sa.String(), nullable=False),
-        sa.Column("attempts", sa.Integer(), nullable=False),
-        sa.Column("next_attempt_at", sa.Text(), nullable=False),
-        sa.Column("body", sa.String(), nullable=False),
-        sa.Column("created_at", sa.Text(), nullable=False),
+        sa.Column("position", INTEGER, nullable=False),
+        sa.Column("mission_id", STRING, nullable=False),
+        sa.Column("endpoint", STRING, nullable=False),
+        sa.Column("sequence", INTEGER, nullable=False),
+        sa.Column("status", STRING, nullable=False),
+        sa.Column("attempts", INTEGER, nullable=False),
+        sa.Column("next_attempt_at", TEXT, nullable=False),
+        sa.Column("body", STRING, nullable=False),
+        sa.Column("created_at", TEXT, nullable=False),
         sa.CheckConstraint("status IN ('undelivered', 'delivered', 'dead')", name="ck_outbox_status"),
         sa.ForeignKeyConstraint(
             ["mission_id"],
@@ -219,13 +232,13 @@ def upgrade() -> None:
         "vp_outbox",
         ["mission_id"],
         unique=False,
-        sqlite_where=sa.text("status = 'undelivered'"),
+        **where("status = 'undelivered'"),
     )
     op.create_table(
         "vp_receipts",
-        sa.Column("mission_id", sa.String(), nullable=False),
-        sa.Column("attempt", sa.Integer(), nullable=False),
-        sa.Column("document", sa.Text(), nullable=False),
+        sa.Column("mission_id", STRING, nullable=False),
+        sa.Column("attempt", INTEGER, nullable=False),
+        sa.Column("document", TEXT, nullable=False),
         sa.ForeignKeyConstraint(
             ["mission_id"],
             ["vp_missions.mission_id"],
@@ -234,12 +247,12 @@ def upgrade() -> None:
     )
     op.create_table(
         "vp_session_events",
-        sa.Column("position", sa.Integer(), nullable=False),
-        sa.Column("vp_id", sa.String(), nullable=False),
-        sa.Column("sequence", sa.Integer(), nullable=False),
-        sa.Column("type", sa.Text(), nullable=False),
-        sa.Column("emitted_at", sa.Text(), nullable=False),
-        sa.Column("document", sa.String(), nullable=False),
+        sa.Column("position", INTEGER, nullable=False),
+        sa.Column("vp_id", STRING, nullable=False),
+        sa.Column("sequence", INTEGER, nullable=False),
+        sa.Column("type", TEXT, nullable=False),
+        sa.Column("emitted_at", TEXT, nullable=False),
+        sa.Column("document", STRING, nullable=False),
         sa.CheckConstraint(
             "type IN ('vp.mission.accepted', 'vp.mission.artifact', 'vp.mission.blocked', 'vp.mission.budget_changed', 'vp.mission.cancel_requested', 'vp.mission.cancelled', 'vp.mission.completed', 'vp.mission.dispatched', 'vp.mission.failed', 'vp.mission.fallback', 'vp.mission.progress', 'vp.mission.requeued', 'vp.mission.resumed', 'vp.mission.timed_out', 'vp.session.activated', 'vp.session.created', 'vp.session.degraded', 'vp.session.drained', 'vp.session.opened', 'vp.session.paused', 'vp.session.recovered', 'vp.session.recovering', 'vp.session.released', 'vp.session.reset', 'vp.session.resumed', 'vp.session.retired')",
             name="ck_type_known",

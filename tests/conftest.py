@@ -1,0 +1,46 @@
+import asyncio
+import os
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+import throwaway_postgres
+
+from dragancorp.clock import SystemClock
+from dragancorp.missions.scheduler import PriorityScheduler
+from dragancorp.registry.postgres import PostgresStore
+from dragancorp.registry.tables import METADATA
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The URL of a PostgreSQL server, one for all workers of a test run."""
+    with throwaway_postgres.server(os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))[:12]) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def _migrated_database(postgres_server: str) -> Iterator[str]:
+    with throwaway_postgres.database(postgres_server) as url:
+
+        async def migrate() -> None:
+            await (await PostgresStore.open(url, clock=SystemClock(), scheduler=PriorityScheduler())).close()
+
+        asyncio.run(migrate())
+        yield url
+
+
+@pytest.fixture
+def postgres_url(_migrated_database: str) -> str:
+    """The URL of a database with the schema and nothing in it."""
+    with psycopg.connect(_migrated_database) as connection:
+        for table in reversed(METADATA.sorted_tables):  # quicker than making a database anew
+            connection.execute(f"DELETE FROM {table.name}")
+    return _migrated_database
+
+
+@pytest.fixture
+def postgres_database(postgres_server: str) -> Iterator[str]:
+    """The URL of a database of the test's own, with nothing in it, not even the schema."""
+    with throwaway_postgres.database(postgres_server) as url:
+        yield url
