@@ -199,7 +199,11 @@ TAMPERED: dict[str, tuple[Change, str, set[str]]] = {
         "late",
         {"entry_differs"},
     ),
-    "an artifact": (sql("UPDATE vp_artifacts SET document = '{}' WHERE mission_id = 'long'"), "long", {"artifact_differs"}),
+    "an artifact": (
+        sql("UPDATE vp_artifacts SET document = '{}' WHERE mission_id = 'long'"),
+        "long",
+        {"artifact_differs"},
+    ),
     "a receipt": (sql("DELETE FROM vp_receipts WHERE mission_id = 'long'"), "long", {"receipt_missing"}),
     "a callback forgotten": (
         sql("DELETE FROM vp_outbox WHERE mission_id = 'long' AND sequence = 4"),
