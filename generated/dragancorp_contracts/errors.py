@@ -249,8 +249,8 @@ CATALOGUE: Mapping[ErrorCode, CatalogueEntry] = MappingProxyType(
         ErrorCode.COMMAND_NOT_ALLOWED: CatalogueEntry(
             code=ErrorCode.COMMAND_NOT_ALLOWED,
             status=422,
-            title="A command is not on the lane's allow list",
-            hint="Use a command of the lane's allow list, or have the operator add this one in lanes.yaml.",
+            title="A command is not allowed there",
+            hint="Each violation says what forbids it: the lane's allow list in lanes.yaml, or the mission's own constraints.",
             retryable=False,
         ),
         ErrorCode.EXTENSION_UNSUPPORTED: CatalogueEntry(

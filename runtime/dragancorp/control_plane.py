@@ -36,13 +36,13 @@ from dragancorp.missions.reconciler import Reconciler, stop
 from dragancorp.missions.scheduler import PriorityScheduler
 from dragancorp.registry.identifiers import new_id
 from dragancorp.registry.operations import ConfigureLane, CountTurns
-from dragancorp.registry.port import Store
-from dragancorp.registry.queries import ListLanes, ReadSnapshot
+from dragancorp.registry.port import Store, lane_topic
+from dragancorp.registry.queries import GetLane, ListLanes, ReadSnapshot
 from dragancorp.registry.sqlite import SqliteStore
 from dragancorp.rollout.snapshot import snapshot
 from dragancorp.rules import checked
 from dragancorp.settings import LaneFlags, Settings
-from dragancorp_contracts.lifecycle import Actor
+from dragancorp_contracts.lifecycle import Actor, SessionState
 
 if TYPE_CHECKING:
     from dragancorp.registry.postgres import PostgresStore
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 SQLITE_SCHEME = "sqlite:///"
 POSTGRES_SCHEMES = ("postgresql://", "postgres://")
 FLUSH_SECONDS = 1.0
+FIRST_LEASE_SECONDS = 5.0  # how long opening waits for the lanes of this process; a lease takes one commit
 DEFAULT_HEARTBEATS_A_TTL = 4  # the contract allows three at least
 
 log = structlog.get_logger("dragancorp.control_plane")
@@ -108,9 +109,9 @@ class ControlPlane:
 
         `lanes` is a lanes file or lane configurations; `data` is where lanes keep their files (default: beside the
         file, or the present folder for PostgreSQL); with `serve_lanes` this process works for its enabled lanes
-        itself. Errors: `lanes_file_invalid`, `document_invalid` for configurations that break a rule,
-        `database_owned`, `database_newer`, `data_folder_unusable`, `settings_invalid`, `storage_failed`,
-        `storage_busy`.
+        itself, and they hold their leases when this returns, unless one cannot get it within `FIRST_LEASE_SECONDS`.
+        Errors: `lanes_file_invalid`, `document_invalid` for configurations that break a rule, `database_owned`,
+        `database_newer`, `data_folder_unusable`, `settings_invalid`, `storage_failed`, `storage_busy`.
         """
         clock = clock or SystemClock()
         settings = settings or Settings.from_environment()
@@ -142,6 +143,23 @@ class ControlPlane:
         ]
         if serve_lanes:
             self._serve_lanes()
+            await self._until_held()
+
+    async def _until_held(self) -> None:
+        """Wait for the lanes' leases: a turn that comes first thing would else find no runtime and fall back.
+
+        Ends when all are held, and in any case after `FIRST_LEASE_SECONDS`: what a lane lacks is its own trouble.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_LEASE_SECONDS):
+                for lane in self.lanes.values():
+                    with self.store.watch(lane_topic(lane.vp_id)) as commits:
+                        while lane.flags.on and await self._wants_a_lease(lane.vp_id):
+                            await commits.wait(FIRST_LEASE_SECONDS)
+
+    async def _wants_a_lease(self, vp_id: str) -> bool:
+        record = await self.store.read(GetLane(vp_id=vp_id))
+        return record is not None and not record.row.held and record.row.status is not SessionState.RETIRED
 
     def _serve_lanes(self) -> None:
         link = StoreLink(self.store, embedded=True)

@@ -358,6 +358,8 @@ def _handler(operation: operations.Operation) -> HTTPRouteHandler:
         name=operation.id,
         status_code=200,  # the framework's own default for DELETE forbids a body; every response says its own status
         include_in_schema=False,
+        # The operation's own limit holds, also inside an application that takes less; what is refused names it.
+        request_max_body_size=None,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import stamina.instrumentation
 import typer
 
 from dragancorp.cli import plane_file
@@ -61,6 +62,8 @@ class Server:
     def client(self, *, attempts: int = 4) -> Client:
         """A client of the server; `async with` closes it."""
         url, token = self.found()
+        # Its notes about attempts would stand among the data on stdout; what counts is how the last one ended.
+        stamina.instrumentation.set_on_retry_hooks([])
         return Client(url, _header_value(token), timeout=TIMEOUT_SECONDS, attempts=attempts, transport=_transport(url))
 
     async def send_envelope(self, content: bytes) -> Reply:

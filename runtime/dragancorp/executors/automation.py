@@ -9,14 +9,16 @@ import os
 import uuid
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Any
 
+from dragancorp.errors import ErrorCode
 from dragancorp.executors.allow_list import AllowList
 from dragancorp.executors.automation_run import AutomationRun, Event
 from dragancorp.executors.automation_steps import Step, tool_name
 from dragancorp.executors.protocol import Capabilities, MissionContext, SessionContext, SessionOpened, Stop
+from dragancorp.executors.unfit import Unfit, unknown_extensions
 from dragancorp_contracts import judge
+from dragancorp_contracts.lifecycle import ReasonCode
 
 AUTOMATION_URI = "https://dragancorp.dev/specs/automation-mission/v1/schema.json"
 
@@ -24,15 +26,6 @@ AUTOMATION_URI = "https://dragancorp.dev/specs/automation-mission/v1/schema.json
 # the language, and nothing that commonly holds a secret.
 DEFAULT_ENVIRONMENT = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
 DEFAULT_CANCEL_GRACE_SECONDS = 5.0
-
-
-@dataclass(frozen=True)
-class _Reason:
-    """Why a mission would never run here: where, in a sentence, and as a reason code of the life cycle."""
-
-    pointer: str
-    sentence: str
-    code: str
 
 
 class AutomationExecutor:
@@ -64,9 +57,9 @@ class AutomationExecutor:
             return SessionOpened(executor_session_id=session.executor_session_id, outcome="resumed")
         return SessionOpened(executor_session_id=f"automation-{uuid.uuid4().hex}", outcome="opened")
 
-    def refuse(self, envelope: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
+    def refuse(self, envelope: Mapping[str, Any]) -> Sequence[Unfit]:
         """See `Executor.refuse`."""
-        return [(reason.pointer, reason.sentence) for reason in self._reasons(envelope)]
+        return list(self._reasons(envelope))
 
     def run(self, envelope: Mapping[str, Any], context: MissionContext) -> AsyncGenerator[Event, None]:
         """See `Executor.run`. A mission that `refuse` would refuse fails before anything starts."""
@@ -119,24 +112,33 @@ class AutomationExecutor:
             **context.environment,
         }
 
-    def _reasons(self, envelope: Mapping[str, Any]) -> Iterator[_Reason]:
+    def _reasons(self, envelope: Mapping[str, Any]) -> Iterator[Unfit]:
+        yield from unknown_extensions(envelope, self.capabilities.extensions)
         found = list(_extensions(envelope))
         if not found:
-            yield _Reason(
-                "/extensions",
-                f"an automation mission needs the extension {AUTOMATION_URI} with the commands to run",
-                "extension_unsupported",
+            yield Unfit(
+                pointer="/extensions",
+                sentence=f"an automation mission needs the extension {AUTOMATION_URI} with the commands to run",
+                error=ErrorCode.DOCUMENT_INVALID,
+                reason=ReasonCode.EXTENSION_UNSUPPORTED,
             )
             return
         for pointer, _ in found[1:]:
-            yield _Reason(pointer, "the automation extension stands here a second time", "extension_unsupported")
+            yield Unfit(
+                pointer=pointer,
+                sentence="the automation extension stands here a second time",
+                error=ErrorCode.DOCUMENT_INVALID,
+                reason=ReasonCode.EXTENSION_UNSUPPORTED,
+            )
         pointer, value = found[0]
         broken = judge.violations("automation-mission", value)
         for violation in broken:
-            yield _Reason(
-                f"{pointer}/value{violation.pointer}",
-                f"{violation.message} ({violation.rule})",
-                "extension_unsupported",
+            yield Unfit(
+                pointer=f"{pointer}/value{violation.pointer}",
+                rule=violation.rule,
+                sentence=violation.message,
+                error=ErrorCode.DOCUMENT_INVALID,
+                reason=ReasonCode.EXTENSION_UNSUPPORTED,
             )
         if broken:
             return
@@ -145,7 +147,7 @@ class AutomationExecutor:
             place = f"{pointer}/value/steps/{index}/run"
             if not self._allow_list.allows(step["run"]):
                 shown = " ".join(step["run"])[:200]
-                yield _Reason(place, f"the command `{shown}` is not on the lane's allow list", "tool_forbidden")
+                yield _forbidden(place, f"the command `{shown}` is not on the lane's allow list")
             yield from _constrained(constraints, tool_name(step["run"][0]), place)
 
 
@@ -155,30 +157,32 @@ def _extensions(envelope: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield f"/extensions/{index}", extension["value"]
 
 
-def _constrained(constraints: Mapping[str, Any], tool: str, place: str) -> Iterator[_Reason]:
+def _forbidden(place: str, sentence: str, reason: ReasonCode = ReasonCode.TOOL_FORBIDDEN) -> Unfit:
+    return Unfit(pointer=place, sentence=sentence, error=ErrorCode.COMMAND_NOT_ALLOWED, reason=reason)
+
+
+def _constrained(constraints: Mapping[str, Any], tool: str, place: str) -> Iterator[Unfit]:
     """What the mission's own constraints say against a tool; a denial is said even of a tool that is allowed."""
     for index, pattern in enumerate(constraints.get("forbidden_tools", ())):
         if fnmatch.fnmatchcase(tool, pattern):
-            yield _Reason(
-                place, f"the tool {tool} is forbidden by /constraints/forbidden_tools/{index}", "tool_forbidden"
-            )
+            yield _forbidden(place, f"the tool {tool} is forbidden by /constraints/forbidden_tools/{index}")
     allowed = constraints.get("allowed_tools")
     if allowed is not None and not any(fnmatch.fnmatchcase(tool, pattern) for pattern in allowed):
-        yield _Reason(place, f"the tool {tool} is not among /constraints/allowed_tools", "tool_forbidden")
+        yield _forbidden(place, f"the tool {tool} is not among /constraints/allowed_tools")
     for index, pattern in enumerate(constraints.get("approval_required", ())):
         # `*` alone asks for an approval before the start, which the control plane sees to.
         if pattern != "*" and fnmatch.fnmatchcase(tool, pattern):
-            yield _Reason(
+            yield _forbidden(
                 f"/constraints/approval_required/{index}",
                 f"the tool {tool} would need an approval, and this executor cannot ask for one",
-                "constraint_refused",
+                ReasonCode.CONSTRAINT_REFUSED,
             )
 
 
-async def _refused(reasons: Sequence[_Reason]) -> AsyncGenerator[Event, None]:
+async def _refused(reasons: Sequence[Unfit]) -> AsyncGenerator[Event, None]:
     yield {
         "type": "failed",
-        "reason_code": reasons[0].code,
-        "message": "; ".join(f"{reason.pointer}: {reason.sentence}" for reason in reasons)[:60000],
-        "result": {"refused": [{"pointer": reason.pointer, "message": reason.sentence} for reason in reasons[:1000]]},
+        "reason_code": reasons[0].reason.value,
+        "message": "; ".join(f"{reason.pointer}: {reason.text}" for reason in reasons)[:60000],
+        "result": {"refused": [{"pointer": reason.pointer, "message": reason.text} for reason in reasons[:1000]]},
     }

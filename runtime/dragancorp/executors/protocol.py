@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from dragancorp.clock import Clock
+from dragancorp.executors.unfit import Unfit
 
 
 class Stop(StrEnum):
@@ -134,8 +135,11 @@ class Executor(Protocol):
         """Start or resume the agent's session. Raises `DraganError(session_unresumable)`-like errors as they are."""
         ...
 
-    def refuse(self, envelope: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
-        """Why this mission would never run here, as (JSON pointer, sentence); empty: it may. Pure and quick."""
+    def refuse(self, envelope: Mapping[str, Any]) -> Sequence[Unfit]:
+        """Why this mission would never run here; empty: it may. Pure and quick.
+
+        A required extension that the executor does not know is such a reason (`unknown_extensions`).
+        """
         ...
 
     def run(self, envelope: Mapping[str, Any], context: MissionContext) -> AsyncGenerator[Mapping[str, Any], None]:

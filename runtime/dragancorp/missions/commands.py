@@ -6,6 +6,7 @@ from typing import Any
 
 from dragancorp.clock import Clock
 from dragancorp.errors import DraganError, ErrorCode, Violation
+from dragancorp.executors.unfit import Unfit
 from dragancorp.jsonio import canonical, loads
 from dragancorp.lifecycle.commands import By, MissionCommand
 from dragancorp.missions.children import excess_over_parent
@@ -17,8 +18,8 @@ from dragancorp.registry.queries import GetMission, LedgerPart, ListMissions, Pa
 from dragancorp.rules import checked
 from dragancorp_contracts.lifecycle import Actor, MissionKind, MissionState, MissionTrigger, ReasonCode
 
-Refuse = Callable[[Mapping[str, Any]], Sequence[tuple[str, str]]]
-"""A lane's executor, asked why an envelope would never run there: (JSON pointer, sentence) each; empty: it may."""
+Refuse = Callable[[Mapping[str, Any]], Sequence[Unfit]]
+"""A lane's executor, asked why an envelope would never run there; empty: it may."""
 
 MAX_ANCESTORS = 10
 
@@ -32,7 +33,7 @@ class Requester:
     vp_ids: frozenset[str] | None = None
 
     def may_see(self, vp_id: str) -> bool:
-        """Whether lanes are limited, and this one is not among them."""
+        """Whether the lane is among those that the requester is limited to, if it is limited at all."""
         return self.vp_ids is None or vp_id in self.vp_ids
 
 
@@ -97,11 +98,15 @@ class Missions:
         if not reasons:
             return
         raise DraganError(
-            ErrorCode.COMMAND_NOT_ALLOWED,
-            f"the lane {envelope['vp_id']!r} refuses the mission: {reasons[0][1]}",
+            reasons[0].error,
+            f"the lane {envelope['vp_id']!r} refuses the mission: {reasons[0].sentence}",
             violations=[
-                Violation(pointer=pointer, rule=f"{envelope['vp_id']}/executor", message=sentence)
-                for pointer, sentence in reasons
+                Violation(
+                    pointer=reason.pointer,
+                    rule=reason.rule or f"{envelope['vp_id']}/executor",
+                    message=reason.sentence,
+                )
+                for reason in reasons
             ],
         )
 

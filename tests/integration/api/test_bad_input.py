@@ -101,6 +101,37 @@ async def test_a_command_outside_the_allow_list_is_refused_before_anything_is_st
     await _nothing_is_stored(api)
 
 
+async def test_a_required_extension_that_the_lane_does_not_know_is_refused(api: Api) -> None:
+    mission = envelope()
+    mission["extensions"].append({"uri": "https://example.org/other", "required": True, "value": 1})
+    problem = assert_problem(await api.call("POST", "/api/v1/missions", json=mission), 422, "extension_unsupported")
+    assert problem["violations"][0]["pointer"] == "/extensions/1"
+    await _nothing_is_stored(api)
+
+
+@pytest.mark.parametrize(
+    ("value", "pointer", "rule"),
+    [
+        (None, "/extensions", f"{CODER}/executor"),
+        ({"steps": []}, "/extensions/0/value/steps", "automation-mission/v1#/properties/steps/minItems"),
+        (
+            {"steps": [{"run": ["echo"], "cwd": "../.."}]},
+            "/extensions/0/value/steps/0",
+            "automation-mission/v1#/properties/steps/items/additionalProperties",
+        ),
+    ],
+    ids=["no commands", "none in the list", "unknown member"],
+)
+async def test_an_automation_mission_without_readable_commands_is_an_invalid_document(
+    api: Api, value: Any, pointer: str, rule: str
+) -> None:
+    mission = envelope()
+    mission["extensions"] = [] if value is None else [{**mission["extensions"][0], "value": value}]
+    problem = assert_problem(await api.call("POST", "/api/v1/missions", json=mission), 422, "document_invalid")
+    assert [(found["pointer"], found["rule"]) for found in problem["violations"]] == [(pointer, rule)]
+    await _nothing_is_stored(api)
+
+
 async def test_a_taken_mission_id_is_refused(api: Api) -> None:
     await api.dispatch(vp_id=OTHER, mission_id="mine")
     problem = assert_problem(await api.dispatch(vp_id=OTHER, mission_id="mine"), 422, "document_invalid")

@@ -137,6 +137,7 @@ def test_a_server_that_is_not_there_is_an_unfit_environment(alone: Any) -> None:
     assert "plane.json" in by_file.err
     assert "dragan dev" in by_file.err
     assert by_url.problem["code"] == "server_unreachable"
+    assert by_url.out == ""
     assert "(settings_invalid)" in no_url.err
 
 

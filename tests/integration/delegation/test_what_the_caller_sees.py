@@ -3,9 +3,11 @@
 import asyncio
 import signal
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from dragancorp.control_plane import ControlPlane
 from dragancorp.errors import DraganError
 from dragancorp.gateway.turns import DelegationRefusedError, Turn
 from dragancorp.lifecycle.commands import By, MissionCommand
@@ -22,7 +24,7 @@ from dragancorp_contracts.lifecycle import (
 )
 
 from .conftest import Opener
-from .gateway import LANE, Agent, CutLink, Gateway, alive, eventually, guards, turn
+from .gateway import LANE, Agent, CutLink, Gateway, ShiftedClock, alive, eventually, guards, lane, turn
 
 pytestmark = pytest.mark.anyio
 
@@ -53,6 +55,13 @@ async def test_an_eligible_turn_shows_the_lanes_events_and_is_completed_by_the_l
     assert said["event"]["completed_via"] == "lane"
     sequences = [event.event.sequence for event in heard.events[1:]]
     assert sequences == sorted(set(sequences))
+
+
+async def test_a_turn_first_thing_after_opening_reaches_the_lane(tmp_path: Path) -> None:
+    clock = ShiftedClock()
+    async with await ControlPlane.open(f"sqlite:///{tmp_path}/state.db", lanes=[lane()], clock=clock) as plane:
+        heard = await Gateway(plane, Agent(), clock).ask(turn())
+    assert heard.names == [DELEGATED, PROGRESS, COMPLETED]
 
 
 async def test_without_a_live_lease_the_primary_answers_at_once_and_no_mission_is_stored(open_gateway: Opener) -> None:
@@ -288,7 +297,7 @@ async def test_what_the_gateway_sets_itself_stands_in_the_envelope(gateway: Gate
         (Turn(text="CODIE", session_id="\ud800", mission=turn().mission), ErrorCode.JSON_INVALID),
         (turn(text="CODIE " + "x" * 300_000), ErrorCode.DOCUMENT_INVALID),
         (turn(nonsense=1), ErrorCode.DOCUMENT_INVALID),
-        (Turn(text="CODIE", session_id="s1"), ErrorCode.COMMAND_NOT_ALLOWED),
+        (Turn(text="CODIE", session_id="s1"), ErrorCode.DOCUMENT_INVALID),
     ],
     ids=["half a pair in the text", "half a pair in the session", "too long", "unknown member", "no commands"],
 )

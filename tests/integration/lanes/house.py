@@ -14,6 +14,7 @@ from dragancorp.clock import Clock
 from dragancorp.errors import DraganError
 from dragancorp.executors.catalogue import make_executor
 from dragancorp.executors.protocol import Capabilities, Executor, MissionContext, SessionContext, SessionOpened, Stop
+from dragancorp.executors.unfit import Unfit
 from dragancorp.lanes.lane_runtime import LaneRuntime, LaneSetup
 from dragancorp.lanes.link import Holding, LaneLink, Lease
 from dragancorp.lanes.store_link import StoreLink
@@ -68,7 +69,7 @@ class Scripted:
             return SessionOpened(executor_session_id=session.executor_session_id, outcome="resumed")
         return SessionOpened(executor_session_id="agent-1", outcome="opened")
 
-    def refuse(self, envelope: Event) -> Sequence[tuple[str, str]]:
+    def refuse(self, envelope: Event) -> Sequence[Unfit]:
         return ()
 
     def run(self, envelope: Event, context: MissionContext) -> AsyncGenerator[Event, None]:

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from dragancorp.errors import ErrorCode
+from dragancorp.executors.unfit import Unfit
 from dragancorp.jsonio import loads
 from dragancorp.lifecycle.commands import By
 from dragancorp.missions.commands import Requester
@@ -191,7 +192,13 @@ async def test_a_broken_envelope_is_refused_with_every_violation(world: World) -
 
 async def test_an_executors_refusal_comes_before_the_registry(world: World) -> None:
     await world.lane()
-    world.missions._refusers = {LANE: lambda envelope: [("/extensions/0", "rm is not allowed")]}
+    unfit = Unfit(
+        pointer="/extensions/0",
+        sentence="rm is not allowed",
+        error=ErrorCode.COMMAND_NOT_ALLOWED,
+        reason=ReasonCode.TOOL_FORBIDDEN,
+    )
+    world.missions._refusers = {LANE: lambda envelope: [unfit]}
     with refused(ErrorCode.COMMAND_NOT_ALLOWED) as caught:
         await world.dispatch()
     assert caught.value.violations[0].pointer == "/extensions/0"

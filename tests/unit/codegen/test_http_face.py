@@ -224,7 +224,7 @@ def test_a_charset_that_is_utf8_is_fine(ask: httpx.Client):
     assert ask.post("/notes", content=json.dumps(NOTE), headers=headers).status_code == 200
 
 
-@pytest.mark.parametrize("size", [4097, 3_000_000])
+@pytest.mark.parametrize("size", [4097, 3_000_000, 12_000_000])
 def test_a_body_over_the_limit_is_413(ask: httpx.Client, size: int):
     response = ask.post("/notes", content=b" " * size, headers=WRITER | {"Content-Type": "application/json"})
     assert code_of(response, 413) == "body_too_large"

@@ -21,7 +21,7 @@ def envelope(*commands: list[str], **constraints: list[str]) -> dict[str, Any]:
 
 
 def refusals(mission: dict[str, Any]) -> list[tuple[str, str]]:
-    return list(make_executor(CONFIG).refuse(mission))
+    return [(unfit.pointer, unfit.text) for unfit in make_executor(CONFIG).refuse(mission)]
 
 
 def test_it_declares_what_it_cannot_do() -> None:
@@ -43,6 +43,14 @@ def test_a_mission_without_the_extension_is_refused(mission: dict[str, Any]) -> 
     [(pointer, sentence)] = refusals(mission)
     assert pointer == "/extensions"
     assert AUTOMATION_URI in sentence
+
+
+def test_a_required_extension_that_it_does_not_know_refuses_the_mission() -> None:
+    mission = envelope(["git"])
+    mission["extensions"][0]["required"] = True
+    [unfit] = make_executor(CONFIG).refuse(mission)
+    assert (unfit.pointer, unfit.error) == ("/extensions/0", ErrorCode.EXTENSION_UNSUPPORTED)
+    assert "https://example.org/other" in unfit.sentence
 
 
 def test_every_broken_rule_of_the_value_is_named() -> None:
