@@ -36,7 +36,7 @@ from dragancorp.missions.reconciler import Reconciler, stop
 from dragancorp.missions.scheduler import PriorityScheduler
 from dragancorp.registry.identifiers import new_id
 from dragancorp.registry.operations import ConfigureLane, CountTurns
-from dragancorp.registry.port import Store
+from dragancorp.registry.port import Store, lane_topic
 from dragancorp.registry.queries import GetLane, ListLanes, ReadSnapshot
 from dragancorp.registry.sqlite import SqliteStore
 from dragancorp.rollout.snapshot import snapshot
@@ -51,7 +51,7 @@ SQLITE_SCHEME = "sqlite:///"
 POSTGRES_SCHEMES = ("postgresql://", "postgres://")
 FLUSH_SECONDS = 1.0
 FIRST_LEASE_SECONDS = 5.0  # how long opening waits for the lanes of this process; a lease takes one commit
-FIRST_LEASE_PAUSE_SECONDS = 0.01  # a lease wakes nobody who watches a lane, so opening looks
+FIRST_LEASE_PAUSE_SECONDS = 0.01  # a lease alone wakes nobody who watches a lane, so opening looks too
 DEFAULT_HEARTBEATS_A_TTL = 4  # the contract allows three at least
 
 log = structlog.get_logger("dragancorp.control_plane")
@@ -154,8 +154,9 @@ class ControlPlane:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FIRST_LEASE_SECONDS):
                 for lane in self.lanes.values():
-                    while lane.flags.on and await self._wants_a_lease(lane.vp_id):
-                        await asyncio.sleep(FIRST_LEASE_PAUSE_SECONDS)
+                    with self.store.watch(lane_topic(lane.vp_id)) as commits:
+                        while lane.flags.on and await self._wants_a_lease(lane.vp_id):
+                            await commits.wait(FIRST_LEASE_PAUSE_SECONDS)
 
     async def _wants_a_lease(self, vp_id: str) -> bool:
         record = await self.store.read(GetLane(vp_id=vp_id))

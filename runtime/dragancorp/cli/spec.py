@@ -15,7 +15,7 @@ from dragancorp.cli.spec_validate import validate
 CONTRACTS = Path("specs")
 PACKAGE = Path("generated/dragancorp_contracts")
 
-app = command_group("Contracts: what is generated from them.")
+app = command_group("Contracts: list, check and compare them, and generate from them.")
 
 
 @app.callback()
