@@ -1,27 +1,15 @@
-"""Schema, judge and model agree on every document; examples are run as they stand."""
+"""Schema, judge and model agree on every document. The contracts' examples are run in `tests/unit/specs`."""
 
 import importlib
 import json
 import math
-import re
-from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator, FormatChecker, validators
-from jsonschema import ValidationError as JsonSchemaError
 from pydantic import ValidationError
-from referencing import Registry, Resource
 
-from dragancorp_contracts import SPECS, judge, resources, strict_json
-
-from .conftest import ROOT
-
-VALID = sorted((ROOT / "specs").glob("*/v1/examples/valid/*.json"))
-INVALID = sorted((ROOT / "specs").glob("*/v1/examples/invalid/*.json"))
-WRITTEN_RULE = re.compile(r"^[A-Z]+-[0-9]+$")
+from dragancorp_contracts import SPECS, judge, resources
 
 
 def model_of(name: str) -> Any:
@@ -34,69 +22,6 @@ def model_of(name: str) -> Any:
 def test_every_contract_has_a_model_that_knows_its_name():
     for name, version in SPECS.items():
         assert model_of(name).__contract__ == f"{name}/{version}"
-
-
-@pytest.mark.parametrize("path", VALID, ids=lambda path: f"{path.parts[-5]}-{path.stem}")
-def test_schema_judge_and_model_accept_a_valid_example_and_give_it_back(path: Path):
-    name = path.parts[-5]
-    document = strict_json.loads(path.read_bytes())
-    assert judge.violations(name, document) == []
-    assert judge.is_valid(name, document)
-    assert second_judge(name).is_valid(document)
-    assert model_of(name).model_validate(document).as_document() == document
-
-
-@pytest.mark.parametrize("path", INVALID, ids=lambda path: f"{path.parts[-5]}-{path.stem}")
-def test_schema_judge_and_model_agree_on_an_invalid_example(path: Path):
-    name = path.parts[-5]
-    example = strict_json.loads(path.read_bytes())
-    document = expanded(example)
-    if WRITTEN_RULE.match(example["breaks"]):  # a rule that no schema can say; all that schemas say is kept
-        assert judge.violations(name, document) == []
-        assert model_of(name).model_validate(document).as_document() == document
-        return
-    assert (example["pointer"], example["breaks"]) in [
-        (one.pointer, one.rule) for one in judge.violations(name, document)
-    ]
-    assert not judge.is_valid(name, document)
-    assert not second_judge(name).is_valid(document)
-    with pytest.raises(ValidationError):
-        model_of(name).model_validate(document)
-
-
-def expanded(example: dict[str, Any]) -> Any:
-    """An example's document; what would be long to write out is given as a `repeat` of one unit."""
-    document = example["document"]
-    if "repeat" in example:
-        *way, last = example["repeat"]["pointer"].split("/")[1:]
-        place = document
-        for part in way:
-            place = place[int(part)] if isinstance(place, list) else place[part]
-        key = int(last) if isinstance(place, list) else last
-        unit, times = example["repeat"]["unit"], example["repeat"]["times"]
-        if isinstance(place[key], str):
-            place[key] = unit * times
-        else:
-            text = json.dumps(unit)
-            place[key] = [json.loads(text.replace("{n}", str(number))) for number in range(times)]
-    return document
-
-
-@cache
-def second_judge(name: str) -> Any:
-    """Another validator, so that one library's mistake is not the contract."""
-    documents = [resources.read_document(one) for one in SPECS]
-    registry: Registry[Any] = Registry().with_resources((one["$id"], Resource.from_contents(one)) for one in documents)
-    return SecondJudge(resources.read_document(name), registry=registry, format_checker=FormatChecker())
-
-
-def ecma_pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator[JsonSchemaError]:
-    """`pattern` as JSON Schema means it: `$` is the end of the text; Python's stands before a last newline too."""
-    if isinstance(instance, str) and not re.search(re.sub(r"\$(?=$|[|)])", r"\\Z", pattern), instance):
-        yield JsonSchemaError(f"{instance!r} does not match {pattern!r}")
-
-
-SecondJudge = validators.extend(Draft202012Validator, {"pattern": ecma_pattern})
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The contracts as the tests see them: their shapes, their examples, and every bound their schemas set.
 
-Tests that ask for `shape`, `valid_example`, `invalid_example` or `contract` run once for each.
+Tests that ask for `shape` or `contract` run once for each. There are thousands of examples: a test takes those of a
+shape in one go and names each that is not what it should be.
 """
 
 import json
@@ -42,6 +43,12 @@ class Shape:
     def examples(self, kind: str) -> list[Path]:
         return sorted((SPECS / self.contract / "v1" / "examples" / kind / self.place).glob("*.json"))
 
+    def valid(self) -> "list[Example]":
+        return [Example(self, path, json.loads(path.read_text(encoding="utf-8"))) for path in self.examples("valid")]
+
+    def invalid(self) -> "list[Example]":
+        return [_broken(self, path) for path in self.examples("invalid")]
+
 
 @dataclass(frozen=True)
 class Example:
@@ -68,20 +75,9 @@ def shapes() -> Iterator[Shape]:
             yield Shape(name, folder.name)
 
 
-def valid_examples() -> Iterator[Example]:
-    for shape in shapes():
-        for path in shape.examples("valid"):
-            yield Example(shape, path, json.loads(path.read_text(encoding="utf-8")))
-
-
-def invalid_examples(contract: str | None = None) -> Iterator[Example]:
-    """Those of one contract, or all."""
-    for shape in shapes():
-        if contract not in {None, shape.contract}:
-            continue
-        for path in shape.examples("invalid"):
-            written = json.loads(path.read_text(encoding="utf-8"))
-            yield Example(shape, path, expanded(written), written["breaks"], written["pointer"])
+def _broken(shape: Shape, path: Path) -> Example:
+    written = json.loads(path.read_text(encoding="utf-8"))
+    return Example(shape, path, expanded(written), written["breaks"], written["pointer"])
 
 
 def expanded(written: dict[str, Any]) -> Any:
@@ -143,20 +139,10 @@ def _says_nothing_alone(schema: dict[str, Any]) -> bool:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    sources = {
-        "contract": contracts,
-        "shape": shapes,
-        "valid_example": valid_examples,
-        "invalid_example": invalid_examples,
-    }
-    for name, source in sources.items():
+    for name, source in {"contract": contracts, "shape": shapes}.items():
         if name in metafunc.fixturenames:
             found = list(source())
-            metafunc.parametrize(name, found, ids=[_identifier(one) for one in found])
-
-
-def _identifier(one: str | Shape | Example) -> str:
-    return one.reference if isinstance(one, Shape) else str(one)
+            metafunc.parametrize(name, found, ids=[one.reference if isinstance(one, Shape) else one for one in found])
 
 
 @pytest.fixture
@@ -167,4 +153,4 @@ def bounds_of_contract(contract: str) -> set[str]:
 @pytest.fixture
 def examples_of_contract(contract: str) -> list[Example]:
     """The invalid examples of a contract, of its root and of its other shapes."""
-    return list(invalid_examples(contract))
+    return [example for shape in shapes() if shape.contract == contract for example in shape.invalid()]
