@@ -51,9 +51,12 @@ def _head(before: dict[str, Any], after: dict[str, Any], root: Place) -> Iterato
         if earlier is not None and earlier != now:
             yield changed(name, root / member, f"{text(earlier)} became {text(now)}")
     earlier, now = before.get("x-dragan-reader"), after.get("x-dragan-reader")
-    if earlier != now and now is not None:
-        name = "reader_strict" if now == "strict" else "reader_tolerant"
-        yield changed(name, root / "x-dragan-reader", f"{text(earlier)} became {text(now)}")
+    if earlier != now and (now or earlier) is not None:
+        # One that no longer says how it is read may be read the other way.
+        strict = now == "strict" if now is not None else earlier != "strict"
+        name = "reader_strict" if strict else "reader_tolerant"
+        what = f"{text(earlier)} became {text(now)}"
+        yield changed(name, root / "x-dragan-reader", what, certain=now is not None)
 
 
 def _judged(before: Schema, after: Schema, reader: Reader, found: list[Change]) -> Iterator[Change]:

@@ -18,6 +18,10 @@ __all__ = ["compare", "is_openapi"]
 
 _METHODS = ("delete", "get", "head", "options", "patch", "post", "put", "trace")
 _PLANNED = "planned"
+_AT_ROOT = [{"url": "/"}]
+"""Where the operations stand when the document does not say."""
+_FORM = frozenset({"cookie", "query"})
+"""Where a parameter's style is `form` when it does not say; elsewhere it is `simple`."""
 
 
 def is_openapi(document: Any) -> bool:
@@ -40,7 +44,10 @@ def compare(old: Snapshot, new: Snapshot, file: str, walk: Walk) -> Iterator[Cha
                 yield changed("operation_served" if served else "planned_changed", after[name].place, name)
         else:
             yield from _operation(before[name], after[name], walk)
-    yield from _security(Schema.at(old, file).value, root.value, root.place / "security")
+    earlier = Schema.at(old, file)
+    yield from _security(_ways(earlier.value), _ways(root.value), root.place / "security")
+    yield from _schemes(earlier.value, root.value, root.place / "components" / "securitySchemes")
+    yield from _servers(earlier.value, root.value, root.place / "servers")
 
 
 def _operations(snapshot: Snapshot, file: str) -> dict[str, Schema]:
@@ -72,8 +79,8 @@ def _operation(before: Schema, after: Schema, walk: Walk) -> Iterator[Change]:
     yield from _parameters(before, after, walk)
     yield from _body(before, after, walk)
     yield from _responses(before, after, walk)
-    if "security" in old or "security" in new:
-        yield from _security(old, new, place / "security")
+    if "security" in old or "security" in new:  # else it is what the document says, and told there
+        yield from _security(_ways(old, _document(before)), _ways(new, _document(after)), place / "security")
 
 
 def _limits(before: dict[str, Any], after: dict[str, Any], place: Place) -> Iterator[Change]:
@@ -98,7 +105,22 @@ def _parameters(before: Schema, after: Schema, walk: Walk) -> Iterator[Change]:
             continue
         if required != bool(earlier[key].value.get("required")):
             yield changed("parameter_required" if required else "parameter_optional", now[key].place, name)
+        written = [_written(side.value) for side in (earlier[key], now[key])]
+        if written[0] != written[1]:
+            what = f"{name}: {text(written[0])} became {text(written[1])}"
+            yield changed("parameter_written", now[key].place, what)
         yield from _shape(earlier[key], now[key], Reader.STRICT, walk)
+
+
+def _written(parameter: dict[str, Any]) -> dict[str, Any]:
+    """How a parameter's value becomes text, with what stands for a member that is left out."""
+    style = parameter.get("style", "form" if parameter.get("in") in _FORM else "simple")
+    return {
+        "style": style,
+        "explode": parameter.get("explode", style == "form"),
+        "allowReserved": parameter.get("allowReserved", False),
+        "content": sorted(parameter.get("content", ())),
+    }
 
 
 def _parameters_of(operation: Schema) -> dict[tuple[str, str], Schema]:
@@ -154,6 +176,8 @@ def _headers(before: Schema, after: Schema, place: Place, walk: Walk) -> Iterato
         yield changed("header_added", place / name, name)
     for name in sorted(earlier.keys() & now.keys()):
         sides = [_followed(side.child("headers", name)) for side in (before, after)]
+        if sides[0].value.get("required") and not sides[1].value.get("required"):
+            yield changed("header_optional", place / name, name)
         yield from _shape(sides[0], sides[1], Reader.TOLERANT, walk)
 
 
@@ -187,7 +211,37 @@ def _followed(schema: Schema) -> Schema:
     return (schema.target(reference) or schema) if isinstance(reference, str) else schema
 
 
-def _security(before: dict[str, Any], after: dict[str, Any], place: Place) -> Iterator[Change]:
-    earlier, now = ({text(one) for one in side.get("security", ())} for side in (before, after))
-    for one in sorted(earlier - now):
-        yield changed("security_removed", place, one)
+def _document(operation: Schema) -> dict[str, Any]:
+    document: dict[str, Any] = Schema.at(operation.snapshot, operation.place.file).value
+    return document
+
+
+def _ways(owner: dict[str, Any], document: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    """The ways to be let in, any of which is enough; one that asks for nothing where anybody is let in."""
+    return owner.get("security", (document or {}).get("security")) or [{}]
+
+
+def _security(before: list[dict[str, Any]], after: list[dict[str, Any]], place: Place) -> Iterator[Change]:
+    """A way is still there when some way asks for no more than it did."""
+    for way in before:
+        if not any(_asks_no_more(one, way) for one in after):
+            yield changed("security_removed", place, text(way) if way else "nothing was asked for")
+
+
+def _asks_no_more(way: dict[str, Any], than: dict[str, Any]) -> bool:
+    return all(name in than and set(scopes) <= set(than[name]) for name, scopes in way.items())
+
+
+def _schemes(before: dict[str, Any], after: dict[str, Any], place: Place) -> Iterator[Change]:
+    """A scheme that is gone is told where it was asked for."""
+    earlier, now = (side.get("components", {}).get("securitySchemes", {}) for side in (before, after))
+    for name in sorted(earlier.keys() & now.keys()):
+        sides = [{key: value for key, value in side[name].items() if key != "description"} for side in (earlier, now)]
+        if sides[0] != sides[1]:
+            yield changed("scheme_changed", place / name, f"{text(sides[0])} became {text(sides[1])}")
+
+
+def _servers(before: dict[str, Any], after: dict[str, Any], place: Place) -> Iterator[Change]:
+    earlier, now = ({str(one.get("url")) for one in side.get("servers") or _AT_ROOT} for side in (before, after))
+    for url in sorted(earlier - now):
+        yield changed("server_removed", place, url)

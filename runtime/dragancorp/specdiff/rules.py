@@ -130,6 +130,10 @@ _TABLE = """
 82 | planned_changed        | an operation changed that was only planned: nobody could call it      |
 83 | security_removed       | a way to show a token is gone                                         | P
 84 | body_optional          | a request body may be left out, or a kind of body is new              |
+85 | scheme_changed         | a token is shown in another way                                       | P
+86 | server_removed         | the operations no longer stand at an address                          | P
+87 | parameter_written      | a parameter's value is written another way                            | P
+88 | header_optional        | an answer's header may be left out                                    | C
 """
 
 

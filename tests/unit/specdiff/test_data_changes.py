@@ -13,6 +13,7 @@ ERRORS = "errors/v1/errors.json"
 LIFECYCLE = "lifecycle/v1/lifecycle.json"
 API = "ops-api/v1/openapi.json"
 DISPATCH = ("/api/v1/missions", "post")
+HEALTH = ("/healthz", "get")
 EVENTS = ("/api/v1/missions/{mission_id}/events", "get")
 
 
@@ -104,12 +105,32 @@ def parameter(*, required: bool) -> dict[str, Any]:
         (lambda data: operation(data)["x-dragan-limits"].update(body_bytes=2**21), {"DIF-80": ""}),
         (lambda data: operation(data).update({"x-dragan-level": "ops"}), {"DIF-81": "P"}),
         (lambda data: data["security"].pop(), {"DIF-83": "P"}),
+        (lambda data: data["security"].append({}), {}),
+        (lambda data: data["security"][0].update(ops_token=[]), {"DIF-83": "P"}),
+        (lambda data: operation(data).update(security=[]), {}),
+        (lambda data: operation(data).update(security=data["security"][:1]), {"DIF-83": "P"}),
+        (lambda data: operation(data, HEALTH).pop("security"), {"DIF-83": "P"}),
+        (lambda data: data["components"]["securitySchemes"]["bearer"].update(scheme="basic"), {"DIF-85": "P"}),
+        (lambda data: data["components"]["securitySchemes"]["bearer"].update(description="Said better."), {}),
+        (lambda data: data.update(servers=[{"url": "/elsewhere"}]), {"DIF-86": "P"}),
+        (lambda data: data["servers"].append({"url": "/elsewhere"}), {}),
+        (lambda data: operation(data, EVENTS)["parameters"][0].update(style="form", explode=True), {}),
+        (lambda data: operation(data, EVENTS)["parameters"][0].update(explode=False), {"DIF-87": "P"}),
     ],
 )
 def test_an_operation_is_classified_by_what_its_callers_send_and_meet(
     edit: Callable[[Any], object], expected: dict[str, str]
 ) -> None:
     assert edited(API, edit) == expected
+
+
+def test_a_header_that_was_always_there_may_not_be_left_out_and_one_that_was_not_may_come_always() -> None:
+    before = resources.read_document("ops-api", "v1", "openapi.json")
+    always = copy.deepcopy(before)
+    operation(always)["responses"]["201"]["headers"]["Location"]["required"] = True
+
+    assert summary(differences({API: always}, {API: before})) == {"DIF-88": "C"}
+    assert summary(differences({API: before}, {API: always})) == {}
 
 
 def test_what_was_only_planned_may_change_freely() -> None:

@@ -138,6 +138,19 @@ def test_a_contract_that_is_read_otherwise_breaks_who_relied_on_it(
     assert summary(differences(*sides)) == {rule: broken}
 
 
+@pytest.mark.parametrize(("before", "rule", "broken"), [("strict", "DIF-5", "C"), ("tolerant", "DIF-4", "P")])
+def test_a_contract_that_no_longer_says_how_it_is_read_may_be_read_the_other_way(
+    before: str, rule: str, broken: str
+) -> None:
+    silent = schema(before, {"a": TEXT})
+    del silent["x-dragan-reader"]
+
+    found = differences({FILE: schema(before, {"a": TEXT})}, {FILE: silent})
+
+    assert summary(found) == {rule: broken}
+    assert not found[0].certain
+
+
 def test_a_shape_that_moves_into_a_definition_is_no_change() -> None:
     inline = schema("strict", {"a": {"description": "A.", **TEXT}})
     moved = schema("strict", {"a": {"description": "A.", "$ref": "#/$defs/d"}}, **{"$defs": {"d": TEXT}})
