@@ -209,11 +209,19 @@ class _Judged(BaseModel):
     @classmethod
     def _untyped(cls, document: Any) -> Self:
         """The judge alone decides: what its schema accepts and no Python type can show is held as it came."""
-        if not isinstance(document, dict) or issubclass(cls, RootModel):
-            return cls.model_construct(root=document)
-        names = {field.alias or name: name for name, field in cls.model_fields.items()}
-        values = {names.get(key, key): value for key, value in document.items()}
-        return cls.model_construct(_fields_set=set(values), **values)
+        made = cls.model_construct()
+        if isinstance(document, dict) and not issubclass(cls, RootModel):
+            names = {field.alias or name: name for name, field in cls.model_fields.items()}
+            values = {names.get(key, key): value for key, value in document.items()}
+        else:
+            values = {"root": document}
+        # Not by keyword: a member may be called as a parameter is.
+        for name, value in values.items():
+            held = made.__dict__ if name in cls.model_fields else made.__pydantic_extra__
+            if held is not None:
+                held[name] = value
+        object.__setattr__(made, "__pydantic_fields_set__", set(values))
+        return made
 
 
 class ContractRoot(_Judged):

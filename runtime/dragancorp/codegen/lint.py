@@ -54,7 +54,7 @@ def findings(sources: Sources, profile: Profile) -> list[Finding]:
     judge = Judge(sources)
     for place, address in references.clashes:
         told = f"{address} is the address of another schema too"
-        result.append(found(place.spec.path, place.path, "SUB-4", told, "give each schema an `$id` of its own"))
+        result.append(found(place.spec.path, place.path, "SUB-4", told, "give each an address of its own"))
     for spec in sources.specs:
         result += _everywhere(spec, references, house=profile == "house")
         if profile == "house":
@@ -73,11 +73,9 @@ def _meta(spec: Spec) -> Iterator[Finding]:
         message = f"a schema is an object or a boolean, not {type(spec.schema).__name__}"
         yield found(spec.path, (), "SUB-9", message, "move files that are no schemas out of this folder")
         return
-    declared = spec.schema.get("$schema", META) if isinstance(spec.schema, dict) else META
-    if not isinstance(declared, str) or declared.rstrip("#") != META:
-        yield found(
-            spec.path, ("$schema",), "SUB-9", f"{declared!r} is not draft 2020-12", f'write "$schema": "{META}"'
-        )
+    if isinstance(spec.schema, dict) and not _of_the_draft(spec.schema):
+        message = f"{spec.schema['$schema']!r} is not draft 2020-12"
+        yield found(spec.path, ("$schema",), "SUB-9", message, f'write "$schema": "{META}"')
         return
     for error in meta_errors(spec.schema):
         path = tuple(str(part) for part in error.instance_path)
@@ -86,12 +84,19 @@ def _meta(spec: Spec) -> Iterator[Finding]:
         )
 
 
+def _of_the_draft(schema: dict[str, Any]) -> bool:
+    return str(schema.get("$schema", META)).rstrip("#") == META
+
+
 def _everywhere(spec: Spec, references: References, *, house: bool) -> Iterator[Finding]:
     """The rules of both profiles, for every schema of a file."""
     for place in root(spec).everything():
         schema = place.schema
         if not isinstance(schema, dict):
             continue
+        if place.path and not _of_the_draft(schema):
+            message = f"{schema['$schema']!r} inside a schema of draft 2020-12: some readers would follow it"
+            yield found(spec.path, (*place.path, "$schema"), "SUB-9", message, "leave it out, or write the file's own")
         if "$ref" in schema:
             yield from _reference(place, references, house=house)
         for keyword, instead in _FOREIGN.items():
@@ -99,8 +104,8 @@ def _everywhere(spec: Spec, references: References, *, house: bool) -> Iterator[
                 message = f"`{keyword}` means nothing in draft 2020-12, so some readers would drop it"
                 yield found(spec.path, (*place.path, keyword), "SUB-11", message, f"write {instead}")
         multiple = schema.get("multipleOf")
-        if multiple is not None and not float(multiple).is_integer():
-            message = "fractions are divided differently by different readers"
+        if multiple is not None and not isinstance(multiple, int):
+            message = "fractions, and integers written as such, are divided differently by different readers"
             yield found(spec.path, (*place.path, "multipleOf"), "SUB-8", message, "count in integer minor units")
         patterns: list[SchemaPath] = [("pattern",)] if isinstance(schema.get("pattern"), str) else []
         patterns += [("patternProperties", name) for name in schema.get("patternProperties", ())]
@@ -115,6 +120,10 @@ def _reference(place: Place, references: References, *, house: bool) -> Iterator
     reference = place.schema["$ref"]
     absolute = house and "://" in reference
     if not absolute and references.find(place.base, reference) is not None:
+        if references.circular(place):
+            told = f"{reference!r} leads back to itself for the same value, so no reader comes to an end"
+            instead = "refer to itself only from a member or an item"
+            yield found(place.spec.path, (*place.path, "$ref"), "SUB-5", told, instead)
         return
     if house:
         instead = "write `#/$defs/NAME` or `../../NAME/v1/schema.json#/$defs/NAME`"

@@ -8,9 +8,12 @@ import json
 import re
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from dragancorp.codegen.formatting import run
+from dragancorp.codegen.naming import is_kept, spelled_out
 from dragancorp.codegen.references import References
 from dragancorp.codegen.sources import Sources, Spec
 from dragancorp.codegen.templating import BANNER
@@ -35,13 +38,13 @@ OPTIONS = (
     *("--type-mappings", "string+uri=string", "string+date-time=string"),
     "--use-schema-description",
     "--use-field-description",
-    # What every root model has already.
-    *("--aliases", json.dumps({name: f"{name}_" for name in ("as_document", "from_json", "model_copy")})),
     "--disable-timestamp",
     "--formatters=builtin",
     f"--custom-file-header={BANNER.strip()}",
 )
 
+_TAKEN = ("as_document", "from_json", "model_copy")
+"""What every root model has already."""
 _FUTURE = "from __future__ import annotations\n"
 _IMPORTS = "from typing import ClassVar\nfrom ..judge import {base}\n"
 
@@ -53,18 +56,34 @@ def emitted(sources: Sources) -> dict[str, str]:
     with tempfile.TemporaryDirectory(prefix="codegen-") as scratch:
         staged, made = Path(scratch) / "staged", Path(scratch) / "made"
         staged.mkdir()
+        aliases = {name: f"{name}_" for name in _TAKEN}
         for spec in sources.specs:
-            (staged / f"{spec.module}.json").write_text(json.dumps(views.staged(spec)), encoding="utf-8")
-        _run(staged, made)
+            view = views.staged(spec)
+            aliases |= {name: spelled_out(name) for name in _members(view) if not is_kept(name)}
+            (staged / f"{spec.module}.json").write_text(json.dumps(view), encoding="utf-8")
+        _run(staged, made, aliases)
         for spec in sources.specs:
             source = (made / f"{spec.module}.py").read_text(encoding="utf-8")
             result[f"models/{spec.module}.py"] = _judged(source, spec, value=views.is_value(spec))
     return result
 
 
-def _run(staged: Path, made: Path) -> None:
+def _members(view: Any) -> Iterator[str]:
+    if isinstance(view, dict):
+        listed = view.get("properties")
+        if isinstance(listed, dict):
+            yield from listed
+        for inner in view.values():
+            yield from _members(inner)
+    elif isinstance(view, list):
+        for inner in view:
+            yield from _members(inner)
+
+
+def _run(staged: Path, made: Path, aliases: dict[str, str]) -> None:
     # In a process of its own, so that no pyproject.toml nearby and no state of ours changes what it makes.
-    run([sys.executable, "-m", "datamodel_code_generator", "--input", str(staged), "--output", str(made), *OPTIONS])
+    command = [sys.executable, "-m", "datamodel_code_generator", "--input", str(staged), "--output", str(made)]
+    run([*command, *OPTIONS, "--aliases", json.dumps(aliases)])
 
 
 def _judged(source: str, spec: Spec, *, value: bool) -> str:

@@ -34,6 +34,16 @@ def module_name(text: str) -> str:
     return f"schema_{name}" if name[0].isdigit() or keyword.iskeyword(name) or name == "__init__" else name
 
 
+def is_kept(name: str) -> bool:
+    """Whether a member keeps its name in Python, which takes the ligature ﬁ and the letters fi for one name."""
+    return unicodedata.normalize("NFKC", name) == name
+
+
+def spelled_out(name: str) -> str:
+    """A name for a member that cannot keep its own: its words, and its letters by number so that no two are one."""
+    return "_".join([module_name(name), *(f"{ord(letter):x}" for letter in name if not letter.isascii())])
+
+
 def unique(name: str, taken: set[str], glue: str = "_") -> str:
     """The name, or with the first number that makes it new; it is taken then."""
     found, number = name, 1

@@ -3,7 +3,7 @@
 import re
 
 _CLASS = re.compile(r"\[(?:\\.|[^\]\\])*\]")
-_ESCAPE = re.compile(r"\\(u[0-9A-Fa-f]{4}|[tnrfv]|[^A-Za-z0-9])")
+_ESCAPE = re.compile(r"\\(u[0-9A-Fa-f]{4}|[tnrfv]|[^A-Za-z0-9<>])")  # \< is the start of a word to Rust
 _LOST = (
     (re.compile(r"\\[dDsSwWbB]"), "is read differently by different readers; spell the class out, as [0-9] for \\d"),
     (re.compile(r"\\[pP]"), "is unknown to some readers; spell the class out"),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urldefrag, urljoin
 
-from dragancorp.codegen.schema_tree import Path, children, pointer, steps
+from dragancorp.codegen.schema_tree import REFINING, Path, children, pointer, steps
 from dragancorp.codegen.sources import Sources, Spec
 
 
@@ -61,7 +61,9 @@ class References:
                 self.clashes.append((place, address))
         for keyword in ("$anchor", "$dynamicAnchor"):
             if isinstance(schema.get(keyword), str):
-                self._anchors.setdefault(f"{place.base}#{schema[keyword]}", place)
+                address = f"{place.base}#{schema[keyword]}"
+                if self._anchors.setdefault(address, place) is not place:
+                    self.clashes.append((place, address))
 
     def find(self, base: str, reference: str) -> Place | None:
         """What a reference that stands at an address leads to, or None."""
@@ -75,6 +77,29 @@ class References:
             return self._anchors.get(f"{address}#{fragment}")
         return _below(start, path)
 
+    def circular(self, place: Place) -> bool:
+        """Whether the schema's reference leads back to the schema itself, for the very same value."""
+        start, seen, pending = _key(place), set(), [place]
+        while pending:
+            for one in self._of_the_same_value(pending.pop()):
+                if _key(one) == start:
+                    return True
+                if _key(one) not in seen:
+                    seen.add(_key(one))
+                    pending.append(one)
+        return False
+
+    def _of_the_same_value(self, place: Place) -> Iterator[Place]:
+        if not isinstance(place.schema, dict):
+            return
+        for keyword, inner in place.inner():
+            if keyword in REFINING:
+                yield inner
+        reference = place.schema.get("$ref")
+        target = self.find(place.base, reference) if isinstance(reference, str) else None
+        if target is not None:
+            yield target
+
     def known(self) -> list[str]:
         """The addresses there are, sorted."""
         return sorted(self._resources)
@@ -83,6 +108,10 @@ class References:
 def root(spec: Spec) -> Place:
     """The root schema of a spec."""
     return Place(spec=spec, path=(), base=spec.address, schema=spec.schema)
+
+
+def _key(place: Place) -> tuple[Any, Path]:
+    return place.spec.path, place.path
 
 
 def _below(place: Place, path: Path) -> Place | None:

@@ -48,7 +48,9 @@ class Checkout:
         """The copy's packages before any installed ones, and no settings from around the tests."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("UA_")}
         packages = [str(self.folder / name) for name in ("runtime", "generated", "conformance")]
-        return {**kept, "PYTHONPATH": os.pathsep.join(packages), "PYTHONDONTWRITEBYTECODE": "1"}
+        # Compiled once for all processes, and not in the copy, where it would count as a change.
+        compiled = str(self.folder.parent / "compiled")
+        return {**kept, "PYTHONPATH": os.pathsep.join(packages), "PYTHONPYCACHEPREFIX": compiled}
 
     def run(self, *command: str, expected: int = 0) -> str:
         """What a command prints; it has to end as expected."""

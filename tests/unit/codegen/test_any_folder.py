@@ -19,7 +19,11 @@ def text(**more: Any) -> dict[str, Any]:
 
 REFUSED: list[tuple[Any, str, str]] = [
     ({"type": "number", "multipleOf": 0.1}, "SUB-8", "integer minor units"),
+    ({"type": "number", "multipleOf": 2.0}, "SUB-8", "integer minor units"),
     ({"$ref": "missing.json"}, "SUB-5", "one.json"),
+    ({"$ref": "#"}, "SUB-5", "leads back to itself"),
+    ({"anyOf": [{"type": "null"}, {"$ref": "#/$defs/a"}], "$defs": {"a": {"not": {"$ref": "#"}}}}, "SUB-5", "member"),
+    ({"$defs": {"a": {"$anchor": "x"}, "b": {"$anchor": "x"}}}, "SUB-4", "an address of its own"),
     ({"$ref": "#/$defs/missing"}, "SUB-5", "leads nowhere"),
     ({"$ref": "https://elsewhere.example/x.json"}, "SUB-5", "a schema of this folder"),
     (text(pattern="^\\d+$"), "SUB-10", "[0-9]"),
@@ -27,6 +31,7 @@ REFUSED: list[tuple[Any, str, str]] = [
     (text(pattern="\\p{L}"), "SUB-10", "\\p"),
     (text(pattern="(?i)a"), "SUB-10", "group"),
     (text(pattern="(a)\\1"), "SUB-10", "refers back"),
+    (text(pattern="\\<word\\>"), "SUB-10", "\\<"),
     (text(pattern="("), "SUB-10", "no regular expression"),
     (text(pattern="[a&&b]"), "SUB-10", "set arithmetic"),
     (text(pattern="a{,2}"), "SUB-10", "bracket"),
@@ -38,6 +43,7 @@ REFUSED: list[tuple[Any, str, str]] = [
     ({"type": "object", "properties": []}, "SUB-9", "meta-schema"),
     ({"minLength": -1}, "SUB-9", "meta-schema"),
     ({"$schema": "http://json-schema.org/draft-07/schema#"}, "SUB-9", "draft 2020-12"),
+    (text(**{"$schema": "http://json-schema.org/draft-07/schema#"}), "SUB-9", "inside a schema"),
     ([1, 2], "SUB-9", "no schemas"),
 ]
 
@@ -89,8 +95,8 @@ def test_a_package_of_any_folder_is_checked_for_drift_like_ours(tmp_path: Path) 
 
 def test_a_file_of_somebody_else_in_the_package_stops_everything(tmp_path: Path) -> None:
     write(tmp_path / "specs" / "one.json", PLAIN)
-    write(tmp_path / "out" / "data.json", {"precious": True})
-    with pytest.raises(FileExistsError, match=r"data\.json was not generated"):
+    write(tmp_path / "out" / "mine.py", {"precious": True})
+    with pytest.raises(FileExistsError, match=r"mine\.py was not generated"):
         generate(tmp_path / "specs", tmp_path / "out")
-    assert json.loads((tmp_path / "out" / "data.json").read_text()) == {"precious": True}
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["data.json"]
+    assert json.loads((tmp_path / "out" / "mine.py").read_text()) == {"precious": True}
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine.py"]
