@@ -446,6 +446,10 @@ class MissionEvent(ContractRoot):
     """
     What it waits for, when blocked.
     """
+    decision: dict[str, Any] | MISSING = MISSING
+    """
+    What was decided, when it goes on: `request_id` and `answer`, as far as they were given.
+    """
     latency_seconds: int | float | MISSING = MISSING
     """
     From dispatch to this final event, in seconds.

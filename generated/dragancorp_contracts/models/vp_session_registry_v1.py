@@ -394,6 +394,10 @@ class MissionRecord(BaseModel):
     """
     Callbacks that have not been delivered yet.
     """
+    decision: dict[str, Any] | MISSING = MISSING
+    """
+    In the answer to a claim: what let the mission go on after it had given up its slot; `sequence` of the entry, `request_id` and `answer` as far as they were given.
+    """
     envelope: mission_envelope_v1.MissionEnvelope
     """
     The envelope, with what the control plane assigned.

@@ -123,6 +123,7 @@ class MissionContext:
     artifacts: Path  # the folder whose files become the mission's artifacts
     processes: ProcessRunner
     clock: Clock
+    decision: Mapping[str, Any] | None = None  # on resuming: what was decided meanwhile, `request_id` and `answer`
     environment: Mapping[str, str] = field(default_factory=dict)  # ids and folders, for child processes
 
 

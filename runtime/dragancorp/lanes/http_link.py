@@ -92,6 +92,7 @@ class HttpLink:
                     attempt=one["attempt"],
                     state=one["state"],
                     cancel_asked=one["cancel_asked"],
+                    decision=one.get("decision"),
                 )
                 for one in answer["held"]
             ),
@@ -225,6 +226,7 @@ def _claimed(lease: Lease, record: Mapping[str, Any]) -> Claimed:
         resume=record.get("resume", False),
         usage=record.get("usage", {}),
         envelope=record["envelope"],
+        decision=record.get("decision"),
     )
 
 

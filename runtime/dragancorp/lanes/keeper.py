@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import Any
 
 import structlog
 
@@ -10,7 +12,7 @@ from dragancorp.clock import Clock
 from dragancorp.errors import DraganError, ErrorCode
 from dragancorp.lanes.link import Claimed, Grant, Holding, LaneLink, Report
 from dragancorp.registry.operations import HeldMission
-from dragancorp_contracts.lifecycle import MissionTrigger, SessionState
+from dragancorp_contracts.lifecycle import MissionState, MissionTrigger, SessionState
 
 # What says for certain that the lease is no longer ours.
 LOST = frozenset({ErrorCode.STALE_EPOCH, ErrorCode.LANE_RETIRED, ErrorCode.LANE_UNKNOWN})
@@ -153,6 +155,27 @@ class Keeper:
         with contextlib.suppress(DraganError):
             # Refused: it ended or went to another meanwhile. Not reached: it is still there at the next beat.
             await self._link.report(self.lease, claimed, report)
+
+    async def wait_for_decision(self, mission_id: str, attempt: int, after: int) -> Mapping[str, Any]:
+        """The decision that lets this attempt go on, once there is one with a sequence above `after`."""
+        async with self._beats:
+            while True:
+                mission = self._held.get(mission_id)
+                decision = mission.decision if mission is not None and mission.attempt == attempt else None
+                if decision is not None and decision["sequence"] > after:
+                    return decision
+                await self._beats.wait()
+
+    async def wait_while_blocked(self, mission_id: str, attempt: int) -> None:
+        """Return when this attempt is not blocked any more, its end is asked for, or it is no longer held."""
+        async with self._beats:
+            while not self.lost.is_set():
+                mission = self._held.get(mission_id)
+                if mission is None or mission.attempt != attempt or mission.cancel_asked:
+                    return
+                if mission.state != MissionState.BLOCKED.value:
+                    return
+                await self._beats.wait()
 
     async def wait_until_unwanted(self, mission_id: str, attempt: int, since: float) -> Unwanted:
         """Return when the work on this attempt, claimed at `since` (monotonic), must stop, and why."""

@@ -18,6 +18,7 @@ from dragancorp.lanes.guarded import Guard
 from dragancorp.lanes.keeper import Keeper
 from dragancorp.lanes.link import Claimed, Grant, LaneLink, Report
 from dragancorp.lanes.mission_run import REPORT_PAUSE_SECONDS, Hands, MissionRun, failed_instead
+from dragancorp.lanes.questions import HOLD_SECONDS, waits_for_people
 from dragancorp.registry.identifiers import new_id
 from dragancorp_contracts.lifecycle import MissionTrigger, ReasonCode
 
@@ -321,6 +322,10 @@ class LaneRuntime:
                         mission_id=claimed.mission_id,
                         code=error.code.value,
                     )
+                    if waits_for_people(error):
+                        if not await self._decided(keeper, claimed):
+                            ending = Report(trigger=MissionTrigger.SUSPEND, key=f"{ending.key}-suspended")
+                        continue
                     if error.code in OUT_OF_HAND:
                         keeper.let_go(claimed)
                         return None
@@ -330,6 +335,23 @@ class LaneRuntime:
                     ending = failed_instead(ending, error)
                     continue
             await self._clock.sleep(REPORT_PAUSE_SECONDS)
+
+    async def _decided(self, keeper: Keeper, claimed: Claimed) -> bool:
+        """Wait until a mission that has ended at its budget may say so; False when its slot is to be given up before.
+
+        Its receipt is written: whoever takes it up again once that is decided finishes from it.
+        """
+        decided = asyncio.ensure_future(keeper.wait_while_blocked(claimed.mission_id, claimed.attempt))
+        waits = {decided, asyncio.ensure_future(self._drain.wait())}
+        try:
+            await asyncio.wait(waits, timeout=HOLD_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            in_time = decided.done()
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+        await self._clock.sleep(REPORT_PAUSE_SECONDS)  # what the keeper has heard may be older than the refusal
+        return in_time
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

@@ -63,6 +63,7 @@ class Claimed:
     resume: bool
     usage: Mapping[str, Any]
     envelope: Mapping[str, Any]
+    decision: Mapping[str, Any] | None = None  # what let it go on after it had given up its slot
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,15 +16,13 @@ from dragancorp.executors.protocol import Executor, MissionContext, ProcessRunne
 from dragancorp.executors.workspace import Workspace
 from dragancorp.lanes.keeper import Keeper, Unwanted
 from dragancorp.lanes.link import Claimed, LaneLink, Report
+from dragancorp.lanes.questions import EARLY_SECONDS, WANTED_REASON, Question, asked, waits_for_people
 from dragancorp_contracts.lifecycle import MissionTrigger, ReasonCode
 
 Event = Mapping[str, Any]
-WANTED_REASON = {
-    "approval_wanted": ReasonCode.APPROVAL_WANTED,
-    "input_wanted": ReasonCode.INPUT_WANTED,
-    "login_wanted": ReasonCode.LOGIN_WANTED,
-}
 # What budgets are judged by is reported at once; the rest goes with the end.
+APPROVED: Mapping[str, Any] = {"approved": True}  # the answer where nothing more was said
+HOLD_CHECK_SECONDS = 1.0
 JUDGED_USAGE = frozenset({"llm_calls", "cost_microusd"})
 FINAL = frozenset({"completed", "failed", "cancelled"})
 BUSY_PATIENCE_SECONDS = 20.0  # an earlier guard ends what it runs well within this
@@ -61,7 +59,8 @@ class MissionRun:
         self._heard_at = self._claimed_at
         self._tools: set[str] = set()
         self._usage: dict[str, Any] = {}
-        self._asking = False  # it waits for a person's answer
+        self._question: Question | None = None  # what it waits for from a person
+        self._held_up = False  # it is our own report that waits, and not the executor
         self._mission_id = claimed.mission_id
 
     async def run(self) -> Report | None:
@@ -77,6 +76,8 @@ class MissionRun:
         watchers = {
             asyncio.create_task(self._until_unwanted()): "unwanted",
             asyncio.create_task(self._until_idle()): "idle",
+            asyncio.create_task(self._until_hold_over()): "suspended",
+            asyncio.create_task(self._hand_on_answers()): "unanswerable",
             asyncio.create_task(self._drain.wait()): "drain",
         }
         try:
@@ -93,16 +94,30 @@ class MissionRun:
     async def _stop(self, work: "asyncio.Task[Report | None]", why: str, detail: Any) -> Report | None:
         log.info("stopping", action="mission.stopping", mission_id=self._mission_id, why=why)
         ending: Report | None = None
+        suspended = self._question is not None and (
+            why in ("suspended", "drain")
+            or (detail is Unwanted.GONE and self._question.seconds_left(self._hands.clock) < EARLY_SECONDS)
+        )
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._hands.keeper.policy.cancel_deadline):
-                await self._ask_to_stop()
+                if suspended:
+                    await self._ask_to_suspend()
+                else:
+                    await self._ask_to_stop()
+                if self._held_up:
+                    work.cancel()
                 # The executor's own last word comes first: it may have finished in the same moment.
-                ending = await asyncio.shield(work)
+                await asyncio.wait({work})
+                ending = None if work.cancelled() else work.result()
         if why == "unwanted" and detail is Unwanted.GONE:
             return None
         if ending is not None and ending.trigger is MissionTrigger.COMPLETE:
             return ending
+        if suspended:
+            return self._report(MissionTrigger.SUSPEND, content={"summary": "the slot is given up meanwhile"})
         match why:
+            case "unanswerable":
+                return self._crashed(detail)
             case "unwanted":
                 return self._report(MissionTrigger.STOPPED, content={"summary": "stopped as asked"})
             case "idle":
@@ -120,6 +135,22 @@ class MissionRun:
                 mission_id=self._mission_id,
                 error=str(error),
             )
+
+    async def _ask_to_suspend(self) -> None:
+        executor = self._hands.executor
+        if not executor.capabilities.suspend:
+            await self._ask_to_stop()
+            return
+        try:
+            await executor.suspend()
+        except Exception as error:
+            log.warning(
+                "the executor cannot be suspended",
+                action="mission.suspend_failed",
+                mission_id=self._mission_id,
+                error=str(error),
+            )
+            await self._ask_to_stop()
 
     async def _work(self) -> Report | None:
         final: Event | None = None
@@ -154,6 +185,7 @@ class MissionRun:
                 artifacts=hands.workspace.artifacts_dir(claimed.mission_id),
                 processes=hands.processes,
                 clock=hands.clock,
+                decision=claimed.decision,
                 environment=self._environment(),
             )
             begun = False
@@ -183,7 +215,7 @@ class MissionRun:
 
     def _heard(self, event: Event) -> None:
         self._heard_at = self._hands.clock.monotonic()
-        self._asking = event["type"] in WANTED_REASON
+        self._question = asked(event, self._hands.clock) or self._question
         match event["type"]:
             case "tool_started":
                 self._tools.add(event["call_id"])
@@ -233,11 +265,25 @@ class MissionRun:
             try:
                 await hands.link.report(hands.keeper.lease, self._claimed, report)
             except DraganError as error:
-                if not error.entry.retryable:
+                if waits_for_people(error):
+                    await self._until_decided()
+                elif not error.entry.retryable:
                     raise
                 await hands.clock.sleep(REPORT_PAUSE_SECONDS)
             else:
                 return
+
+    async def _until_decided(self) -> None:
+        """Blocked under the executor's hands, at its budget: what it says next waits, and so does it."""
+        keeper, clock = self._hands.keeper, self._hands.clock
+        waiting = Question(asked_at=clock.monotonic())
+        self._question, self._held_up = self._question or waiting, True
+        try:
+            await keeper.wait_while_blocked(self._mission_id, self._claimed.attempt)
+        finally:
+            self._held_up, self._heard_at = False, clock.monotonic()
+            if self._question is waiting:
+                self._question = None
 
     async def _uploaded(self, references: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Bring files to where the registry's readers find them; answers those that are there now."""
@@ -364,12 +410,33 @@ class MissionRun:
         claimed = self._claimed
         return await self._hands.keeper.wait_until_unwanted(claimed.mission_id, claimed.attempt, self._claimed_at)
 
+    async def _until_hold_over(self) -> None:
+        """Return when what is waited for was not decided while the slot is kept."""
+        clock = self._hands.clock
+        while self._question is None or (left := self._question.seconds_left(clock)) > 0:
+            await clock.sleep(HOLD_CHECK_SECONDS if self._question is None else min(left, HOLD_CHECK_SECONDS))
+
+    async def _hand_on_answers(self) -> Exception:
+        """Give the executor every answer it waits for; return what it made of one, when that is an error."""
+        executor, heard = self._hands.executor, 0
+        while True:
+            decision = await self._hands.keeper.wait_for_decision(self._mission_id, self._claimed.attempt, heard)
+            heard = decision["sequence"]
+            question = self._question
+            if question is None or question.request_id is None:
+                continue  # a raised budget: nobody asked
+            self._question, self._heard_at = None, self._hands.clock.monotonic()
+            try:
+                await executor.answer(question.request_id, decision.get("answer", APPROVED))
+            except Exception as error:
+                return error
+
     async def _until_idle(self) -> None:
         clock = self._hands.clock
         while True:
             limit = self._hands.keeper.policy.idle_limit
             left = self._heard_at + limit - clock.monotonic()
-            if self._tools or self._asking:
+            if self._tools or self._question is not None:
                 left = limit  # a running tool may be silent, and so may a person; the mission's own limits hold
             elif left <= 0:
                 return

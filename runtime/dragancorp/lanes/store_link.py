@@ -72,11 +72,13 @@ class StoreLink:
         until = self._clock.monotonic() + wait
         operation = RenewLease(vp_id=lease.vp_id, owner=lease.owner, lease_epoch=lease.epoch)
         with self._store.watch(lane_topic(lease.vp_id)) as changes:
-            while True:
+            renewal = await self._store.execute(operation)
+            left = until - self._clock.monotonic()
+            if left > 0 and mark(renewal) == seen and await changes.wait(left):
+                # What others did is told even where it looks as before: a mission that was claimed and lost since then
+                # is missing from both answers.
                 renewal = await self._store.execute(operation)
-                left = until - self._clock.monotonic()
-                if left <= 0 or mark(renewal) != seen or not await changes.wait(left):
-                    return renewal
+        return renewal
 
     async def ready(self, lease: Lease, *, executor_session_id: str, outcome: str, workspace: str | None) -> None:
         """See `LaneLink.ready`."""
@@ -171,7 +173,7 @@ def holding(renewal: Renewal) -> Holding:
 
 def mark(renewal: Renewal) -> str:
     """Stands for what a renewal says, heartbeat times apart."""
-    held = [[one.mission_id, one.attempt, one.state, one.cancel_asked] for one in renewal.held]
+    held = [[one.mission_id, one.attempt, one.state, one.cancel_asked, one.decision] for one in renewal.held]
     policy = [str(value) for value in vars(renewal.policy).values()]
     said = canonical({"status": renewal.session.status.value, "held": held, "policy": policy})
     return hashlib.sha256(said.encode()).hexdigest()[:32]
@@ -200,6 +202,7 @@ def claimed_from(stored: Stored) -> Claimed:
         resume=row.resume,
         usage=row.usage,
         envelope=whole(stored, loads(stored.document)),
+        decision=stored.decision,
     )
 
 

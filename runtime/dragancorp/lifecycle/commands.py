@@ -42,13 +42,15 @@ class MissionCommand:
 
     `attempt_as_read` makes the step conditional on what the sender saw, for those who hold nothing (the reconciler,
     the gateway that takes a fallback). `content` holds members of the event: summary, usage, artifact_refs, result,
-    recommended_next_action, wanted, error, path.
+    recommended_next_action, wanted, decision, error, path. `sequence_as_read` makes it conditional on the ledger's end:
+    an answer to one question must not be taken for that of the next.
     """
 
     trigger: MissionTrigger
     by: By
     fence: Fence | None = None
     attempt_as_read: int | None = None
+    sequence_as_read: int | None = None
     reason: ReasonCode | None = None
     idempotency_key: str | None = None
     content: Mapping[str, Any] = field(default_factory=dict)

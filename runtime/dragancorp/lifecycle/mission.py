@@ -67,9 +67,11 @@ def _stale(row: MissionRow, command: MissionCommand, facts: MissionFacts, now: d
     """Whatever the step: a holder's word is fenced, and a condition on what was read is kept."""
     claims = command.trigger is MissionTrigger.CLAIM
     fenced = command.by.kind in HOLDERS and not claims
-    if (fenced and not PREDICATES["fence"](row, command, facts, now)) or (
-        command.attempt_as_read is not None and command.attempt_as_read != row.attempt
-    ):
+    overtaken = command.attempt_as_read not in (None, row.attempt) or command.sequence_as_read not in (
+        None,
+        row.last_sequence,
+    )
+    if overtaken or (fenced and not PREDICATES["fence"](row, command, facts, now)):
         return Refusal(
             code=ErrorCode.STALE_EPOCH,
             detail="the write carries an attempt, holder or epoch that is out of date",

@@ -12,7 +12,7 @@ from dragancorp_contracts.lifecycle import EventType, MissionState, MissionTrigg
 
 Event = dict[str, Any]
 # Members of a command's content that go into the event as they are.
-EVENT_CONTENT = ("summary", "artifact_refs", "usage", "result", "wanted")
+EVENT_CONTENT = ("summary", "artifact_refs", "usage", "result", "wanted", "decision")
 NEXT_ACTION = {
     MissionState.COMPLETED: "Review the result.",
     MissionState.FAILED: "Read the reason, mend the cause and dispatch the mission again.",

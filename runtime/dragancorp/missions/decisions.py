@@ -13,9 +13,10 @@ from dragancorp.missions.envelopes import ASSIGNABLE, MICRO
 from dragancorp.missions.why import Answer, Surroundings, explain
 from dragancorp.registry.operations import Dispatched, StepMission, Stepped
 from dragancorp.registry.port import Store
-from dragancorp.registry.queries import GetLane, GetQueuePlace, ListArtifacts
-from dragancorp_contracts.lifecycle import MissionState, MissionTrigger
+from dragancorp.registry.queries import GetLane, GetQueuePlace, ListArtifacts, ReadLedger
+from dragancorp_contracts.lifecycle import EventType, MissionState, MissionTrigger
 
+BLOCKED_ENTRIES = 3  # the question, and that the slot was given up meanwhile; one to spare
 RETRIABLE = frozenset({MissionState.FAILED, MissionState.TIMED_OUT, MissionState.CANCELLED})
 
 
@@ -30,27 +31,63 @@ class Decisions:
     async def approve(self, mission_id: str, requester: Requester, decision: Mapping[str, Any]) -> Stepped:
         """Let a blocked mission go on; `decision` may raise its limits (`max_llm_calls`, `max_cost_usd`).
 
-        Errors: `mission_unknown`, `mission_terminal`, `transition_refused` when it waits for no decision,
-        `document_invalid` when its usage is above the new limits.
+        `answer` is handed to whoever asked; with `request_id`, only if it is that request which the mission waits for.
+        Errors: `mission_unknown`, `mission_terminal`, `transition_refused` when it waits for no decision, or for
+        another, `document_invalid` when its usage is above the new limits, `child_exceeds_parent`.
         """
         content: dict[str, Any] = {}
         if "max_llm_calls" in decision:
             content["max_llm_calls"] = decision["max_llm_calls"]
         if "max_cost_usd" in decision:
             content["max_cost_microusd"] = int(Decimal(str(decision["max_cost_usd"])) * MICRO)
-        return await self._step(mission_id, requester, MissionTrigger.APPROVE, content)
+        answered = {name: decision[name] for name in ("request_id", "answer") if name in decision}
+        if answered:
+            content["decision"] = answered
+        if "request_id" not in decision:
+            return await self._step(mission_id, requester, MissionTrigger.APPROVE, content)
+        sequence = await self._asked_in(mission_id, requester, decision["request_id"])
+        return await self._step(mission_id, requester, MissionTrigger.APPROVE, content, sequence_as_read=sequence)
+
+    async def _asked_in(self, mission_id: str, requester: Requester, request_id: str) -> int:
+        """The end of the ledger, once its newest question is known to be this one."""
+        stored = await self._missions.get(mission_id, requester)
+        after = max(0, stored.row.last_sequence - BLOCKED_ENTRIES)
+        part = await self._missions.ledgers.read(ReadLedger(mission_id=mission_id, after=after))
+        questions = [
+            event.get("wanted", {}) for event in part.events if event["type"] == EventType.MISSION_BLOCKED.value
+        ]
+        asked = questions[-1].get("request_id") if questions else None
+        if not part.terminal and asked != request_id:
+            raise DraganError(
+                ErrorCode.TRANSITION_REFUSED,
+                f"the mission {mission_id!r} does not wait for the request {request_id!r}",
+                facts={"state": stored.row.state.value, "request_id": asked},
+            )
+        return part.last_sequence
 
     async def deny(self, mission_id: str, requester: Requester) -> Stepped:
         """End a blocked mission. Errors: `mission_unknown`, `mission_terminal`, `transition_refused`."""
         return await self._step(mission_id, requester, MissionTrigger.DENY, {})
 
     async def _step(
-        self, mission_id: str, requester: Requester, trigger: MissionTrigger, content: dict[str, Any]
+        self,
+        mission_id: str,
+        requester: Requester,
+        trigger: MissionTrigger,
+        content: dict[str, Any],
+        *,
+        sequence_as_read: int | None = None,
     ) -> Stepped:
         stored = await self._missions.get(mission_id, requester)
         if requester.by.reason:
             content["summary"] = requester.by.reason
-        command = MissionCommand(trigger=trigger, by=requester.by, attempt_as_read=stored.row.attempt, content=content)
+        command = MissionCommand(
+            trigger=trigger,
+            by=requester.by,
+            attempt_as_read=stored.row.attempt,
+            sequence_as_read=sequence_as_read,
+            content=content,
+        )
         return await self._store.execute(StepMission(mission_id=mission_id, command=command))
 
     async def retry(self, mission_id: str, requester: Requester) -> Dispatched:

@@ -71,6 +71,8 @@ def mission_record(stored: Stored, *, undelivered: int | None = None) -> dict[st
     record["priority_class"] = PRIORITY_CLASS[stored.row.priority_rank]
     if undelivered is not None:
         record["callback_undelivered"] = undelivered
+    if stored.decision is not None:
+        record["decision"] = dict(stored.decision)
     record["envelope"] = whole(stored, loads(stored.document))
     return record
 

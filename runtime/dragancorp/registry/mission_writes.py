@@ -262,7 +262,7 @@ def claim(tx: Transaction, operation: ClaimMissions) -> tuple[Stored, ...]:
         if isinstance(change, Refusal):
             continue
         tx.save_mission(stored.row, change)
-        claimed.append(replace(stored, row=change.row))
+        claimed.append(replace(stored, row=change.row, decision=_decided(tx, change.row, change.row.last_sequence)))
     return tuple(claimed)
 
 
@@ -276,9 +276,15 @@ def _given_before(tx: Transaction, operation: ClaimMissions, held: Sequence[str]
         record = tx.connection.execute(statements.EVENT_BY_KEY, key).first()
         if record is not None:
             stored = tx.mission(mission_id)
-            if loads(record[0])["attempt"] == stored.row.attempt:
-                found.append(stored)
+            entry = loads(record[0])
+            if entry["attempt"] == stored.row.attempt:
+                found.append(replace(stored, decision=_decided(tx, stored.row, entry["sequence"])))
     return tuple(found)
+
+
+def _decided(tx: Transaction, row: MissionRow, claim: int) -> Mapping[str, Any] | None:
+    """What let a mission go on that had given up its slot; most were never blocked and cost no look."""
+    return tx.decision_before(row.mission_id, claim) if row.resume else None
 
 
 def _candidates(tx: Transaction, vp_id: str, free: int) -> list[Stored]:

@@ -23,6 +23,7 @@ class Stored:
     row: MissionRow
     document: str
     assigned: Mapping[str, Any]
+    decision: Mapping[str, Any] | None = None  # of a claim: what let it go on after it had given up its slot
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,12 +56,17 @@ class SessionStepped:
 
 @dataclass(frozen=True, kw_only=True)
 class HeldMission:
-    """A mission the lane holds, as told to its holder with every renewal."""
+    """A mission the lane holds, as told to its holder with every renewal.
+
+    `decision` is the last thing said of it, while that is an operator's word that lets it go on: `sequence` of the
+    entry, `request_id` and `answer` as far as they were given.
+    """
 
     mission_id: str
     attempt: int
     state: str
     cancel_asked: bool
+    decision: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

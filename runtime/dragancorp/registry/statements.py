@@ -4,7 +4,7 @@ from enum import IntEnum, StrEnum
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Update, bindparam, func, insert, literal_column, or_, select, update
+from sqlalchemy import ColumnElement, Update, and_, bindparam, func, insert, literal_column, or_, select, update
 
 from dragancorp.registry.rows import SESSION_COLUMNS, STORED_COLUMNS
 from dragancorp.registry.tables import (
@@ -36,8 +36,11 @@ MISSION_BY_KEY = select(*STORED_COLUMNS).where(
     _m.source_instance_id == bindparam("source"), _m.idempotency_key == bindparam("key")
 )
 CHILDREN = select(*STORED_COLUMNS).where(_m.parent_mission_id == bindparam("mission_id"))
+_RESUMED = _e.type == word(EventType.MISSION_RESUMED)
 HELD_BY_LANE = (
-    select(_m.mission_id, _m.attempt, _m.state, _m.cancel_requested_at)
+    select(_m.mission_id, _m.attempt, _m.state, _m.cancel_requested_at, _e.document)
+    .select_from(MISSIONS)
+    .outerjoin(MISSION_EVENTS, and_(_e.mission_id == _m.mission_id, _e.sequence == _m.last_sequence, _RESUMED))
     .where(_m.vp_id == bindparam("vp_id"), _m.holder == word(Holder.LANE))
     .order_by(_m.position)
 )
@@ -63,6 +66,9 @@ CLAIMS_SINCE = (
 )
 INSERT_MISSION = insert(MISSIONS)
 INSERT_MISSION_EVENT = insert(MISSION_EVENTS)
+RESUMED_AT = select(_e.document).where(
+    _e.mission_id == bindparam("mission_id"), _e.sequence == bindparam("sequence"), _RESUMED
+)
 EVENT_BY_KEY = select(_e.document, _e.report_digest).where(
     _e.mission_id == bindparam("mission_id"), _e.idempotency_key == bindparam("key")
 )

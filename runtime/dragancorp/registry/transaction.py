@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Select
 
 from dragancorp.errors import DraganError, ErrorCode
-from dragancorp.jsonio import canonical
+from dragancorp.jsonio import canonical, loads
 from dragancorp.lifecycle.change import Change, Refusal
 from dragancorp.lifecycle.facts import LanePolicy
 from dragancorp.lifecycle.rows import MissionRow, SessionRow
@@ -43,6 +43,11 @@ def is_orphan_signal(event: Mapping[str, Any]) -> bool:
 
 MAY_DISPATCH_AT_ONCE = 200
 """Dispatches that may be under way in one lane before they take turns: above any sensible number of connections."""
+
+
+def decision_in(resumed: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a holder is told of the entry that lets its mission go on."""
+    return {**resumed.get("decision", {}), "sequence": resumed["sequence"]}
 
 
 class Batch:
@@ -148,9 +153,21 @@ class Transaction:
         """The missions a lane holds, oldest first."""
         records = self.connection.execute(statements.HELD_BY_LANE, {"vp_id": vp_id}).all()
         return [
-            HeldMission(mission_id=mission_id, attempt=attempt, state=state.value, cancel_asked=asked is not None)
-            for mission_id, attempt, state, asked in records
+            HeldMission(
+                mission_id=mission_id,
+                attempt=attempt,
+                state=state.value,
+                cancel_asked=asked is not None,
+                decision=None if resumed is None else decision_in(loads(resumed)),
+            )
+            for mission_id, attempt, state, asked, resumed in records
         ]
+
+    def decision_before(self, mission_id: str, claim: int) -> Mapping[str, Any] | None:
+        """What let a mission go on, in the entry before that of its claim; None: something else stands there."""
+        at = {"mission_id": mission_id, "sequence": claim - 1}
+        resumed = self.connection.execute(statements.RESUMED_AT, at).first()
+        return None if resumed is None else decision_in(loads(resumed[0]))
 
     def counted(self, vp_id: str, kind: str, name: str) -> int:
         """A count kept by the writer, with what this transaction has added so far."""

@@ -17,7 +17,7 @@ from dragancorp.lanes.store_link import StoreLink, claim_of, following_key, mark
 from dragancorp.lifecycle.facts import LanePolicy
 from dragancorp.lifecycle.rows import MissionRow, SessionRow
 from dragancorp.missions.records import mission_record, session_record
-from dragancorp.registry.operations import StepAndClaim, Stored
+from dragancorp.registry.operations import HeldMission, StepAndClaim, Stored
 from dragancorp.registry.queries import GetLane, GetMission, LaneRecord
 from dragancorp_contracts.api.records import Answer, Principal
 from dragancorp_contracts.lifecycle import Holder, MissionTrigger, ReasonCode
@@ -62,15 +62,7 @@ class WorkerOperations:
             body={
                 "session": session_record(_as_record(renewal.session, renewal.policy)),
                 "policy": _policy(renewal.policy),
-                "held": [
-                    {
-                        "mission_id": one.mission_id,
-                        "attempt": one.attempt,
-                        "state": one.state,
-                        "cancel_asked": one.cancel_asked,
-                    }
-                    for one in renewal.held
-                ],
+                "held": [_held(one) for one in renewal.held],
                 "mark": mark(renewal),
             }
         )
@@ -215,6 +207,16 @@ def _lease(vp_id: str, proof: dict[str, Any]) -> Lease:
 
 def _policy(policy: LanePolicy) -> dict[str, Any]:
     return {name: getattr(policy, name) for name in POLICY_MEMBERS}
+
+
+def _held(mission: HeldMission) -> dict[str, Any]:
+    told = {
+        "mission_id": mission.mission_id,
+        "attempt": mission.attempt,
+        "state": mission.state,
+        "cancel_asked": mission.cancel_asked,
+    }
+    return told if mission.decision is None else told | {"decision": dict(mission.decision)}
 
 
 def _as_record(session: SessionRow, policy: LanePolicy) -> LaneRecord:
