@@ -1,7 +1,7 @@
 """What a decision needs to know beside the row: read in the same transaction, handed in, never looked up."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from dragancorp.lifecycle.rows import SessionRow
@@ -36,6 +36,7 @@ class MissionFacts:
     held_by_lane: int = 0
     claims_last_hour: int = 0
     excess_over_parent: Sequence[str] = ()
+    used_below: Mapping[str, float] = field(default_factory=dict)  # by its children and theirs: it counts here too
     contracts_readable: bool = True
     receipt: bool = False
     missing_outputs: Sequence[str] = ()

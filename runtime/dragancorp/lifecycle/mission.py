@@ -1,9 +1,12 @@
 """`decide` for missions: find the row of the table, apply it to the mission's row, write its ledger entries."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
+from typing import Any
 
 from dragancorp.lifecycle.change import Change, Refusal
-from dragancorp.lifecycle.commands import By, MissionCommand
+from dragancorp.lifecycle.commands import By, Fence, MissionCommand
 from dragancorp.lifecycle.facts import MissionFacts
 from dragancorp.lifecycle.mission_events import callbacks, with_events
 from dragancorp.lifecycle.mission_guards import HOLDERS, PREDICATES, over_budget
@@ -23,6 +26,8 @@ from dragancorp_contracts.lifecycle import (
     MissionTrigger,
     ReasonCode,
 )
+
+_STORE = By(kind=Actor.STORE, name="registry")
 
 
 def decide_mission(
@@ -96,26 +101,48 @@ def _unsayable(transition: MissionTransition, row: MissionRow, command: MissionC
     )
 
 
-def follow_up(row: MissionRow, command: MissionCommand) -> MissionCommand | None:
+def follow_up(
+    row: MissionRow,
+    command: MissionCommand,
+    *,
+    below: Mapping[str, float] = MappingProxyType({}),
+    exhausted_above: str | None = None,
+) -> MissionCommand | None:
     """What the store must ask next in the same transaction: a hold before the start, or a stop at the budget.
 
-    `row` is the mission after `command`. Not stopped at the budget: the primary path, as nobody would
-    take over from it, and a mission whose end is asked for anyway.
+    `row` is the mission after `command`, `below` what its children have used, `exhausted_above` a mission above it
+    whose budget is used up. Not stopped at the budget: the primary path, as nobody would take over from it, and a
+    mission whose end is asked for anyway.
     """
-    by_store = By(kind=Actor.STORE, name="registry")
     if command.trigger is MissionTrigger.DISPATCH and command.content.get("hold_for_approval"):
-        return MissionCommand(trigger=MissionTrigger.HOLD_FOR_APPROVAL, by=by_store)
+        return MissionCommand(trigger=MissionTrigger.HOLD_FOR_APPROVAL, by=_STORE)
     stoppable = row.state is MissionState.RUNNING and row.holder is Holder.LANE and row.cancel_requested_at is None
-    if (
-        command.trigger is MissionTrigger.REPORT
-        and stoppable
-        and over_budget(row.usage, row.max_llm_calls, row.max_cost_microusd)
-    ):
-        return MissionCommand(
-            trigger=MissionTrigger.BLOCK,
-            by=by_store,
-            fence=command.fence,
-            reason=ReasonCode.BUDGET_EXHAUSTED,
-            content={"wanted": {"kind": "budget", "usage": dict(row.usage)}},
-        )
-    return None
+    if command.trigger is not MissionTrigger.REPORT or not stoppable:
+        return None
+    if exhausted_above is None and not over_budget(row.usage, row.max_llm_calls, row.max_cost_microusd, below):
+        return None
+    return stop_at_budget(row, by=_STORE, fence=command.fence, below=below, of=exhausted_above)
+
+
+def stop_at_budget(
+    row: MissionRow,
+    *,
+    by: By,
+    fence: Fence | None = None,
+    below: Mapping[str, float] = MappingProxyType({}),
+    of: str | None = None,
+) -> MissionCommand:
+    """The store's word that a budget is used up: the mission's own, or that of the mission `of` above it."""
+    wanted: dict[str, Any] = {"kind": "budget", "usage": dict(row.usage)}
+    if any(below.values()):
+        wanted["used_below"] = dict(below)
+    if of is not None:
+        wanted["of"] = of
+    return MissionCommand(
+        trigger=MissionTrigger.BLOCK,
+        by=by,
+        fence=fence,
+        attempt_as_read=row.attempt,
+        reason=ReasonCode.BUDGET_EXHAUSTED,
+        content={"wanted": wanted},
+    )

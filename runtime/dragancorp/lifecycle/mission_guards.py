@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 
 from dragancorp.lifecycle.commands import MissionCommand
 from dragancorp.lifecycle.facts import MissionFacts
@@ -57,14 +58,20 @@ def _quota_free(row: MissionRow, command: MissionCommand, facts: MissionFacts, n
 def _budget_above_usage(row: MissionRow, command: MissionCommand, facts: MissionFacts, now: datetime) -> bool:
     calls = command.content.get("max_llm_calls", row.max_llm_calls)
     cost = command.content.get("max_cost_microusd", row.max_cost_microusd)
-    return not facts.excess_over_parent and not over_budget(row.usage, calls, cost)
+    return not facts.excess_over_parent and not over_budget(row.usage, calls, cost, facts.used_below)
 
 
-def over_budget(usage: Mapping[str, float], max_llm_calls: int | None, max_cost_microusd: int | None) -> bool:
-    """Whether calls or cost are above what is allowed; exactly at the limit is inside it."""
-    over_calls = max_llm_calls is not None and usage.get("llm_calls", 0) > max_llm_calls
-    over_cost = max_cost_microusd is not None and usage.get("cost_microusd", 0) > max_cost_microusd
-    return over_calls or over_cost
+def over_budget(
+    usage: Mapping[str, float],
+    max_llm_calls: int | None,
+    max_cost_microusd: int | None,
+    below: Mapping[str, float] = MappingProxyType({}),
+) -> bool:
+    """Whether calls or cost, those of children `below` included, are above what is allowed; at the limit is inside."""
+    calls = usage.get("llm_calls", 0) + below.get("llm_calls", 0)
+    cost = usage.get("cost_microusd", 0) + below.get("cost_microusd", 0)
+    over_calls = max_llm_calls is not None and calls > max_llm_calls
+    return over_calls or (max_cost_microusd is not None and cost > max_cost_microusd)
 
 
 def _usage_cumulative(row: MissionRow, command: MissionCommand, facts: MissionFacts, now: datetime) -> bool:

@@ -13,7 +13,7 @@ from dragancorp.lifecycle.commands import By, Fence, MissionCommand, SessionComm
 from dragancorp.lifecycle.facts import LanePolicy, MissionFacts, SessionFacts
 from dragancorp.lifecycle.mission import follow_up
 from dragancorp.lifecycle.rows import MissionRow, SessionRow
-from dragancorp.registry import statements
+from dragancorp.registry import family_budgets, statements
 from dragancorp.registry.operations import (
     ClaimMissions,
     Dispatched,
@@ -111,8 +111,10 @@ def _replayed(earlier: Stored, draft: MissionRow) -> Dispatched:
 
 def step(tx: Transaction, operation: StepMission) -> Stepped:
     """One trigger, with the artifacts and the receipt that come with it, and what must follow from it."""
-    stored, session, policy = tx.mission_in_lane(operation.mission_id)
-    before, command = stored.row, operation.command
+    command = operation.command
+    above = family_budgets.ancestors_of(tx, operation.mission_id) if command.content.get("usage") else ()
+    stored, session, policy = tx.mission_in_lane(operation.mission_id, above=above)
+    before = stored.row
     digest = None
     if command.idempotency_key is not None:
         digest = report_digest(command.trigger, command.reason, command.content)
@@ -126,7 +128,11 @@ def step(tx: Transaction, operation: StepMission) -> Stepped:
     change = required(decide(before, command, facts, tx.now))
     tx.save_mission(before, change, digest=digest)
     row, events, transition = change.row, change.events, change.transition
-    following = follow_up(row, command)
+    exhausted_above: str | None = None
+    below: Mapping[str, float] = {}
+    if family_budgets.used_more(before, row):
+        exhausted_above, below = family_budgets.stop_exhausted(tx, above), family_budgets.used_below(tx, row)
+    following = follow_up(row, command, below=below, exhausted_above=exhausted_above)
     if following is not None:
         more = decide(row, following, facts, tx.now)
         if not isinstance(more, Refusal):
@@ -177,6 +183,13 @@ def _facts(
 ) -> MissionFacts:
     if command.trigger is MissionTrigger.REPORT:
         return MissionFacts(lane=policy, session=session)
+    if command.trigger is MissionTrigger.APPROVE:
+        return MissionFacts(
+            lane=policy,
+            session=session,
+            excess_over_parent=family_budgets.excess_of_raise(tx, stored.row, command.content),
+            used_below=family_budgets.used_below(tx, stored.row),
+        )
     of_mission = {"mission_id": stored.row.mission_id}
     artifacts = tuple(tx.connection.execute(statements.ARTIFACTS_OF, of_mission).scalars())
     receipt, missing = False, ()

@@ -36,6 +36,8 @@ MISSION_BY_KEY = select(*STORED_COLUMNS).where(
     _m.source_instance_id == bindparam("source"), _m.idempotency_key == bindparam("key")
 )
 CHILDREN = select(*STORED_COLUMNS).where(_m.parent_mission_id == bindparam("mission_id"))
+PARENT_OF = select(_m.parent_mission_id).where(_m.mission_id == bindparam("mission_id"))
+USAGE_OF_CHILDREN = select(_m.mission_id, _m.usage).where(_m.parent_mission_id == bindparam("mission_id"))
 _RESUMED = _e.type == word(EventType.MISSION_RESUMED)
 HELD_BY_LANE = (
     select(_m.mission_id, _m.attempt, _m.state, _m.cancel_requested_at, _e.document)

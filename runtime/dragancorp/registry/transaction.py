@@ -111,13 +111,19 @@ class Transaction:
             raise DraganError(ErrorCode.MISSION_UNKNOWN, f"there is no mission {mission_id!r}")
         return stored_from(record)
 
-    def mission_in_lane(self, mission_id: str) -> tuple[Stored, SessionRow, LanePolicy]:
-        """The mission, to be changed, with its lane, shared. Raises `mission_unknown`."""
+    def mission_in_lane(self, mission_id: str, *, above: Sequence[str] = ()) -> tuple[Stored, SessionRow, LanePolicy]:
+        """The mission, to be changed, with its lane, shared; `above` are ancestors that may change too, from the top.
+
+        Raises `mission_unknown`.
+        """
         if self.connection.locks_rows:  # the lane before the mission, which alone knows its lane
             lock = LaneLock.ALONE if self._least is LaneLock.ALONE else LaneLock.SHARED
             record = self.connection.execute(statements.SESSION_OF_MISSION[lock], {"mission_id": mission_id}).first()
             if record is not None:
                 self._keep_session(record, lock)
+        if self.connection.locks_rows:
+            for ancestor in above:
+                self.mission(ancestor)
         stored = self.mission(mission_id)
         return stored, *self.session(stored.row.vp_id)
 
