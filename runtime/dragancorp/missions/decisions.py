@@ -8,6 +8,7 @@ from dragancorp.clock import Clock
 from dragancorp.errors import DraganError, ErrorCode
 from dragancorp.jsonio import loads
 from dragancorp.lifecycle.commands import MissionCommand
+from dragancorp.lifecycle.rows import MissionRow
 from dragancorp.missions.commands import Missions, Requester
 from dragancorp.missions.envelopes import ASSIGNABLE, MICRO
 from dragancorp.missions.why import Answer, Surroundings, explain
@@ -53,10 +54,8 @@ class Decisions:
         stored = await self._missions.get(mission_id, requester)
         after = max(0, stored.row.last_sequence - BLOCKED_ENTRIES)
         part = await self._missions.ledgers.read(ReadLedger(mission_id=mission_id, after=after))
-        questions = [
-            event.get("wanted", {}) for event in part.events if event["type"] == EventType.MISSION_BLOCKED.value
-        ]
-        asked = questions[-1].get("request_id") if questions else None
+        blocked = [event for event in part.events if event["type"] == EventType.MISSION_BLOCKED.value]
+        asked = blocked[-1].get("wanted", {}).get("request_id") if blocked else None
         if not part.terminal and asked != request_id:
             raise DraganError(
                 ErrorCode.TRANSITION_REFUSED,
@@ -117,9 +116,22 @@ class Decisions:
             raise DraganError(ErrorCode.LANE_UNKNOWN, f"there is no lane {vp_id!r}")
         place = await self._store.read(GetQueuePlace(mission_id=mission_id, vp_id=vp_id, now=now))
         around = Surroundings(
-            lane=lane, held_by_lane=place.held_by_lane, claims_last_hour=place.claims_last_hour, ahead=place.ahead
+            lane=lane,
+            held_by_lane=place.held_by_lane,
+            claims_last_hour=place.claims_last_hour,
+            ahead=place.ahead,
+            wanted=await self._wanted(stored.row),
         )
         return explain(stored.row, around, now)
+
+    async def _wanted(self, row: MissionRow) -> Mapping[str, Any] | None:
+        """The newest question of a blocked mission."""
+        if row.state is not MissionState.BLOCKED:
+            return None
+        after = max(0, row.last_sequence - BLOCKED_ENTRIES)
+        part = await self._store.read(ReadLedger(mission_id=row.mission_id, after=after))
+        questions = [event.get("wanted") for event in part.events] if part is not None else []
+        return next((wanted for wanted in reversed(questions) if wanted), None)
 
     async def artifacts(self, mission_id: str, requester: Requester) -> tuple[Mapping[str, Any], ...]:
         """What a mission left behind, by name. Errors: `mission_unknown`."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from dragancorp.lifecycle import decide
@@ -10,16 +10,21 @@ from dragancorp.lifecycle.change import Refusal
 from dragancorp.lifecycle.commands import By, Fence, MissionCommand
 from dragancorp.lifecycle.facts import MissionFacts
 from dragancorp.lifecycle.ledger_entry import utc_text
-from dragancorp.lifecycle.rows import MissionRow
+from dragancorp.lifecycle.rows import MissionRow, SessionRow
 from dragancorp.registry.queries import LaneRecord
 from dragancorp_contracts.lifecycle import Actor, Holder, MissionState, MissionTrigger, ReasonCode, SessionState
 
-# What a refused claim means to somebody who waits for the mission.
+# What a refused claim means to somebody who waits for the mission: by the guard that refused it.
 WAITING = {
     "session_active": "the lane takes no missions now",
-    "quota_free": "the lane is busy",
-    "due": "its time has not come",
     "contracts_readable": "the lane's worker does not read this version of the envelope",
+}
+CODES = {"contracts_readable": "contract_unreadable"}
+STATUS = {
+    SessionState.PAUSED: "the lane is paused; an operator may resume it",
+    SessionState.RETIRED: "the lane is retired for good",
+    SessionState.DEGRADED: "the lane is in trouble; it goes on by itself once that is over",
+    SessionState.RECOVERING: "the lane is being set up again",
 }
 
 
@@ -34,12 +39,17 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """What stands around a mission: its lane, how many missions it holds and took lately, how many come first."""
+    """What stands around a mission: its lane, how many missions it holds and took lately, how many come first.
+
+    `wanted` is what a blocked mission waits for; `contracts_readable`, whether the lane's worker reads its envelope.
+    """
 
     lane: LaneRecord
-    held_by_lane: int
-    claims_last_hour: int
-    ahead: int
+    held_by_lane: int = 0
+    claims_last_hour: int = 0
+    ahead: int = 0
+    wanted: Mapping[str, Any] | None = None
+    contracts_readable: bool = True
 
 
 def explain(row: MissionRow, around: Surroundings, now: datetime) -> Answer:
@@ -57,20 +67,26 @@ def explain(row: MissionRow, around: Surroundings, now: datetime) -> Answer:
         return Answer(
             code="cancel_requested",
             sentence="Its end was asked for; the holder is given time to stop.",
-            facts=_given(cancel_requested_at=row.cancel_requested_at, holder=row.holder.value),
+            facts=_given(
+                cancel_requested_at=row.cancel_requested_at,
+                ends_before=row.cancel_requested_at + timedelta(seconds=around.lane.policy.cancel_deadline),
+                holder=row.holder.value,
+            ),
         )
     match row.state:
         case MissionState.BLOCKED:
-            return _blocked(row)
+            return _blocked(row, around)
         case MissionState.RUNNING:
-            return _running(row)
+            return _running(row, around)
     return _queued(row, around, now)
 
 
-def _blocked(row: MissionRow) -> Answer:
+def _blocked(row: MissionRow, around: Surroundings) -> Answer:
     reason = row.reason_code or ReasonCode.APPROVAL_WANTED
     if reason is ReasonCode.AWAITING_FALLBACK:
         sentence = "The lane could not finish it; the primary path may take over."
+    elif reason is ReasonCode.BUDGET_EXHAUSTED:
+        sentence = "Its budget is used up; an operator may raise it, or deny that."
     else:
         sentence = f"It waits for a decision: {reason.value}."
     return Answer(
@@ -78,39 +94,65 @@ def _blocked(row: MissionRow) -> Answer:
         sentence=sentence,
         facts=_given(
             cause=row.cause.value if row.cause is not None else None,
+            wanted=around.wanted,
             decide_before=row.approval_expires_at,
+            holder=row.holder.value,
             hold_expires_at=row.hold_expires_at,
             usage=dict(row.usage) or None,
+            max_llm_calls=row.max_llm_calls,
+            max_cost_microusd=row.max_cost_microusd,
         ),
     )
 
 
-def _running(row: MissionRow) -> Answer:
-    who = "the primary path" if row.holder is Holder.PRIMARY else "the lane"
-    return Answer(
-        code="running",
-        sentence=f"It runs: {who} works on it, attempt {row.attempt}.",
-        facts=_given(
-            holder=row.holder.value,
-            vp_runtime_id=row.vp_runtime_id,
-            attempt=row.attempt,
-            since=row.attempt_started_at,
-            hold_expires_at=row.hold_expires_at,
-        ),
+def _running(row: MissionRow, around: Surroundings) -> Answer:
+    lane = around.lane.row
+    facts = _given(
+        holder=row.holder.value,
+        vp_runtime_id=row.vp_runtime_id,
+        attempt=row.attempt,
+        since=row.attempt_started_at,
+        hold_expires_at=row.hold_expires_at,
     )
+    if row.holder is Holder.PRIMARY:
+        return Answer(
+            code="running", sentence=f"It runs: the primary path works on it, attempt {row.attempt}.", facts=facts
+        )
+    facts |= _lane_facts(lane)
+    if lane.status in (SessionState.DEGRADED, SessionState.RECOVERING):
+        sentence = f"Its lane is {lane.status.value}: what becomes of attempt {row.attempt} shows when its lease ends."
+        return Answer(code=f"lane_{lane.status.value}", sentence=sentence, facts=facts)
+    return Answer(code="running", sentence=f"It runs: the lane works on it, attempt {row.attempt}.", facts=facts)
 
 
 def _queued(row: MissionRow, around: Surroundings, now: datetime) -> Answer:
-    session, policy = around.lane.row, around.lane.policy
-    lane = _given(
-        status=session.status.value,
-        lease_owner=session.lease_owner,
-        lease_expires_at=session.lease_expires_at,
-        last_error=session.last_error,
-    )
+    """What comes first decides: a lane that takes nothing, then the mission's own time, then who might claim it."""
+    session = around.lane.row
+    facts = {"ahead": around.ahead, "held_by_lane": around.held_by_lane, **_lane_facts(session)}
+    if session.status in (SessionState.PAUSED, SessionState.RETIRED):
+        return _waits(f"lane_{session.status.value}", STATUS[session.status], facts)
+    not_due = _not_due(row, now)
+    if not_due is not None:
+        return _waits(*not_due, facts | _times(row))
     if not session.held:
-        return Answer(code="lane_unheld", sentence="Nobody holds the lane's lease.", facts=lane)
-    refusal = decide(
+        return Answer(code="lane_unheld", sentence="Nobody holds the lane's lease.", facts=facts)
+    refusal = _refusal_of_claim(row, around, now)
+    if refusal is None:
+        return Answer(
+            code="queued", sentence=f"It is due; {around.ahead} of the lane's missions come first.", facts=facts
+        )
+    guard = str(refusal.facts.get("guard", refusal.code.value))
+    facts["guard"] = guard
+    if guard == "session_active":
+        return _waits(f"lane_{session.status.value}", STATUS.get(session.status, WAITING[guard]), facts)
+    if guard == "quota_free":
+        return _quota(around, facts)
+    return _waits(CODES.get(guard, guard), WAITING.get(guard, refusal.detail), facts)
+
+
+def _refusal_of_claim(row: MissionRow, around: Surroundings, now: datetime) -> Refusal | None:
+    session = around.lane.row
+    answer = decide(
         row,
         MissionCommand(
             trigger=MissionTrigger.CLAIM,
@@ -118,33 +160,59 @@ def _queued(row: MissionRow, around: Surroundings, now: datetime) -> Answer:
             fence=Fence(attempt=row.attempt, holder=Holder.LANE, lease_epoch=session.lease_epoch),
         ),
         MissionFacts(
-            lane=policy,
+            lane=around.lane.policy,
             session=session,
             held_by_lane=around.held_by_lane,
             claims_last_hour=around.claims_last_hour,
+            contracts_readable=around.contracts_readable,
         ),
         now,
     )
-    if not isinstance(refusal, Refusal):
-        return Answer(
-            code="queued",
-            sentence=f"It is due; {around.ahead} of the lane's missions come first.",
-            facts={"ahead": around.ahead, **lane},
-        )
-    guard = str(refusal.facts.get("guard", refusal.code.value))
-    code = f"lane_{session.status.value}" if guard == "session_active" else CODES.get(guard, guard)
-    sentence = WAITING.get(guard, refusal.detail)
-    if session.status is SessionState.PAUSED:
-        sentence = "the lane is paused; an operator may resume it"
-    times = _given(not_before=row.not_before, window_start_at=row.window_start_at, window_end_at=row.window_end_at)
-    return Answer(
-        code=code,
-        sentence=f"It waits: {sentence}.",
-        facts={"guard": guard, "ahead": around.ahead, "held_by_lane": around.held_by_lane, **times, **lane},
+    return answer if isinstance(answer, Refusal) else None
+
+
+def _not_due(row: MissionRow, now: datetime) -> tuple[str, str] | None:
+    if row.deadline_at is not None and now >= row.deadline_at:
+        return "deadline_passed", "its deadline has passed, and it is about to time out"
+    if row.window_end_at is not None and now >= row.window_end_at:
+        return "window_closed", "its window has closed, and it is about to time out"
+    if row.window_start_at is not None and now < row.window_start_at:
+        return "window_not_open", "its window has not opened"
+    if row.not_before is not None and now < row.not_before:
+        return "not_due", "it was handed back and waits before its next attempt"
+    return None
+
+
+def _quota(around: Surroundings, facts: dict[str, Any]) -> Answer:
+    policy = around.lane.policy
+    if policy.claims_per_hour is not None and around.claims_last_hour >= policy.claims_per_hour:
+        facts |= {"claims_last_hour": around.claims_last_hour, "claims_per_hour": policy.claims_per_hour}
+        return _waits("quota_used_up", "the lane has claimed as many missions in the last hour as it may", facts)
+    facts["parallel_missions"] = policy.parallel_missions
+    return _waits("lane_busy", "the lane is busy", facts)
+
+
+def _waits(code: str, because: str, facts: Mapping[str, Any]) -> Answer:
+    return Answer(code=code, sentence=f"It waits: {because}.", facts=facts)
+
+
+def _lane_facts(session: SessionRow) -> dict[str, Any]:
+    """Who holds the lane until when, and its trouble."""
+    return _given(
+        status=session.status.value,
+        lease_owner=session.lease_owner,
+        lease_expires_at=session.lease_expires_at,
+        last_error=session.last_error,
     )
 
 
-CODES = {"quota_free": "lane_busy", "due": "not_due", "contracts_readable": "contract_unreadable"}
+def _times(row: MissionRow) -> dict[str, Any]:
+    return _given(
+        not_before=row.not_before,
+        window_start_at=row.window_start_at,
+        window_end_at=row.window_end_at,
+        deadline_at=row.deadline_at,
+    )
 
 
 def _given(**facts: Any) -> dict[str, Any]:
