@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dragancorp.control_plane import ControlPlane
-from dragancorp.lanes.link import Claimed, Lease, Report, StoreLink
+from dragancorp.lanes.link import Claimed, Lease, Report
+from dragancorp.lanes.store_link import StoreLink
 from dragancorp_contracts.lifecycle import MissionTrigger, ReasonCode
 
 
@@ -22,7 +23,7 @@ class LedgerWriter:
     async def claim(cls, plane: ControlPlane, vp_id: str) -> "LedgerWriter":
         """Take the lane and its first mission."""
         link = StoreLink(plane.store)
-        lease, _ = await link.acquire(vp_id, "writer-owner", "writer")
+        lease = (await link.acquire(vp_id, "writer-owner", "writer")).lease
         (claimed,) = await link.claim(lease)
         return cls(link, lease, claimed)
 

@@ -59,14 +59,14 @@ async def client(api: Api) -> AsyncIterator[Client]:
 
 
 def path_of(writer: LedgerWriter) -> str:
-    return f"/api/v1/missions/{writer.claimed.row.mission_id}/events/stream"
+    return f"/api/v1/missions/{writer.claimed.mission_id}/events/stream"
 
 
 async def test_the_mission_as_it_is_comes_first_then_what_happens_until_its_end(
     api: Api, writer: LedgerWriter, client: Client
 ) -> None:
     await writer.progress("one")
-    stream = client.stream_mission_events(writer.claimed.row.mission_id)
+    stream = client.stream_mission_events(writer.claimed.mission_id)
     snapshot = await anext(stream)
     assert (snapshot.event, snapshot.id) == ("snapshot", "3")
     assert json.loads(snapshot.data or "")["state"] == "running"
@@ -81,7 +81,7 @@ async def test_the_mission_as_it_is_comes_first_then_what_happens_until_its_end(
 async def test_from_zero_a_stream_is_the_whole_ledger_and_nothing_else(writer: LedgerWriter, client: Client) -> None:
     await writer.progress("one", "two")
     await writer.complete()
-    told = [event async for event in client.stream_mission_events(writer.claimed.row.mission_id, last_event_id=0)]
+    told = [event async for event in client.stream_mission_events(writer.claimed.mission_id, last_event_id=0)]
     assert sequences(told) == [1, 2, 3, 4, 5]
     assert {event.event for event in told} == {"mission_event"}
 
@@ -90,7 +90,7 @@ async def test_an_ended_mission_is_told_by_its_snapshot_and_then_the_reader_may_
     api: Api, writer: LedgerWriter, client: Client
 ) -> None:
     await writer.complete()
-    (only,) = [event async for event in client.stream_mission_events(writer.claimed.row.mission_id)]
+    (only,) = [event async for event in client.stream_mission_events(writer.claimed.mission_id)]
     assert json.loads(only.data or "")["state"] == "completed"
     again = await api.call("GET", path_of(writer), headers={"Last-Event-ID": only.id or ""})
     assert (again.status_code, again.content) == (204, b"")
@@ -154,7 +154,7 @@ async def test_connections_that_break_anywhere_neither_skip_nor_repeat_an_event(
     for module in ("transport", "sync_transport"):
         monkeypatch.setattr(f"dragancorp_contracts.client.{module}.FIRST_PAUSE_SECONDS", 0.001)
         monkeypatch.setattr(f"dragancorp_contracts.client.{module}.LONGEST_PAUSE_SECONDS", 0.01)
-    mission_id, events = writer.claimed.row.mission_id, 50
+    mission_id, events = writer.claimed.mission_id, 50
 
     async def write() -> None:
         for number in range(events - 3):
@@ -178,7 +178,7 @@ async def test_connections_that_break_anywhere_neither_skip_nor_repeat_an_event(
 
 async def test_a_client_gives_up_when_nothing_comes_any_more(api: Api, writer: LedgerWriter) -> None:
     async with asyncio.timeout(30), Client(api.url, OPERATOR, attempts=2) as client:
-        stream = client.stream_mission_events(writer.claimed.row.mission_id)
+        stream = client.stream_mission_events(writer.claimed.mission_id)
         await anext(stream)
         await api.plane.close()
         with pytest.raises((ServerUnreachable, ProblemError), match=r"shutting_down|ended too early"):
@@ -222,7 +222,7 @@ async def test_a_slow_reader_is_told_of_the_gap_goes_on_after_it_and_others_feel
     api: Api, writer: LedgerWriter, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mission_stream, "PATIENCE_SECONDS", 0.5)
-    mission_id = writer.claimed.row.mission_id
+    mission_id = writer.claimed.mission_id
     for number in range(110):
         await writer.say(summary=str(number), result={"text": "x" * 60_000})
     slow = _Slow(api.url, path_of(writer), 0)
@@ -248,7 +248,7 @@ async def _collected(client: Client, mission_id: str) -> list[ServerEvent]:
 async def test_a_thousand_readers_do_not_poll_and_share_what_they_read(
     api: Api, writer: LedgerWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mission_id, reads = writer.claimed.row.mission_id, 0
+    mission_id, reads = writer.claimed.mission_id, 0
     read = api.plane.store.read
 
     async def counted(query: Query[Any]) -> Any:
