@@ -3,8 +3,9 @@
 import asyncio
 import gc
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from contextlib import aclosing
+from typing import Any
 
 import pytest
 
@@ -104,6 +105,52 @@ async def test_a_task_cancelled_at_any_moment_leaves_nothing_running(open_gatewa
         await asyncio.gather(listening, return_exceptions=True)
     await settled(gateway)
     assert (await gateway.ask(DONE)).names[-1] == "coder_vp_completed"
+
+
+class CancelledAt:
+    """Awaits a coroutine, and has its task cancelled when that is suspended for the n-th time."""
+
+    def __init__(self, inner: Coroutine[Any, Any, Any], number: int) -> None:
+        self._inner = inner
+        self._number = number
+        self.suspensions = 0
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        assert task is not None
+        steps = self._inner.__await__()
+        given, thrown = None, None
+        while True:
+            try:
+                awaited = steps.send(given) if thrown is None else steps.throw(thrown)
+            except StopIteration as done:
+                return done.value
+            self.suspensions += 1
+            if self.suspensions == self._number:
+                loop.call_soon(task.cancel)
+            try:
+                given, thrown = (yield awaited), None
+            except BaseException as error:
+                given, thrown = None, error
+
+
+@pytest.mark.parametrize("asked", [FALLING, DONE], ids=["falling back", "quickly done"])
+async def test_a_task_cancelled_at_every_await_leaves_nothing_running(open_gateway: Opener, asked: Turn) -> None:
+    gateway = await open_gateway(agent=Agent("one", "two"))
+
+    async def listen(driver: CancelledAt) -> Heard:
+        return await driver  # type: ignore[no-any-return]
+
+    for number in range(1, 200):
+        listening = asyncio.create_task(listen(CancelledAt(gateway.ask(asked), number)))
+        await asyncio.wait({listening})
+        if not listening.cancelled():
+            break  # it was answered before it was suspended so often
+        for row in await gateway.missions():
+            await gateway.ended(row.mission_id)  # before the next begins: what is left running is seen
+    assert number > 10
+    assert listening.result().names[-1] == ("two" if asked is FALLING else "coder_vp_completed")
+    await settled(gateway)
 
 
 async def test_a_task_cancelled_at_every_step_of_the_fallbacks_end_leaves_nothing_running(
