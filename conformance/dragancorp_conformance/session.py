@@ -50,6 +50,7 @@ class Session:
         headers: Mapping[str, str] | None = None,
         token: Any = _FULL,
         timeout: float | None = None,
+        whole: bool = False,
     ) -> Exchange:
         """Send a request and judge its answer; `status` is None when none came in time.
 
@@ -63,12 +64,19 @@ class Session:
             content = json.dumps(json_body).encode()
         if content is not None:
             sent.setdefault("Content-Type", "application/json")
-        exchange = self._exchange(method, path, sent, content, timeout)
+        exchange = self._exchange(method, path, sent, content, timeout, whole=whole)
         self._note(exchange, path)
         return exchange
 
     def _exchange(
-        self, method: str, path: str, headers: Mapping[str, str], content: bytes | None, timeout: float | None
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        content: bytes | None,
+        timeout: float | None,
+        *,
+        whole: bool,
     ) -> Exchange:
         started = time.monotonic()
         request = self._client.build_request(
@@ -83,7 +91,7 @@ class Session:
         try:
             response = self._client.send(request, stream=True)
             try:
-                body = _limited(response, until=started + 3 * self.target.pace.answer_seconds)
+                body = _limited(response, until=started + 3 * self.target.pace.answer_seconds, whole=whole)
             finally:
                 response.close()
         except httpx.HTTPError:
@@ -146,9 +154,9 @@ class Session:
         self._client.close()
 
 
-def _limited(response: httpx.Response, *, until: float) -> bytes:
-    """The body; of a stream of events, which has no end, what came first."""
-    endless = response.headers.get("content-type", "").startswith("text/event-stream")
+def _limited(response: httpx.Response, *, until: float, whole: bool) -> bytes:
+    """The body; of a stream of events, which may have no end, what came first, unless it is wanted `whole`."""
+    endless = not whole and response.headers.get("content-type", "").startswith("text/event-stream")
     parts, size = [], 0
     for part in response.iter_bytes():
         parts.append(part)

@@ -31,11 +31,11 @@ def test_the_minimal_server_answers_what_is_drawn(minimal: str, asked: Asked, re
 
 
 def test_what_it_lacks_is_named_with_the_reason(minimal: str, asked: Asked) -> None:
-    _, report = asked(minimal, "OPS-1", "OPS-13")
-    dispatch, stream = report["results"]
+    _, report = asked(minimal, "OPS-1", "OPS-14")
+    dispatch, artifacts = report["results"]
     assert dispatch["outcome"] == "passed"
-    assert (stream["outcome"], stream["declared"]) == ("not_implemented", True)
-    assert "planned" in stream["reason"]
+    assert (artifacts["outcome"], artifacts["declared"]) == ("not_implemented", True)
+    assert "planned" in artifacts["reason"]
 
 
 def test_it_imports_nothing_of_the_runtime() -> None:

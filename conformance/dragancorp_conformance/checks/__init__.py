@@ -41,6 +41,7 @@ def checks() -> Mapping[str, Check]:
         ledger,
         missions,
         pagination,
+        streams,
         violations,
     )
 

@@ -38,6 +38,6 @@ def breaks(requirement: str, *also: str) -> Callable[[_Decorated], _Decorated]:
 
 def defects() -> list[Defect]:
     """All of them."""
-    from . import bodies, connections, ledgers, missions, refusals, strangers  # noqa: F401 - importing notes them
+    from . import bodies, connections, ledgers, missions, refusals, strangers, streams  # noqa: F401 - importing notes them
 
     return DEFECTS

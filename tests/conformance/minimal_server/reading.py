@@ -48,13 +48,18 @@ class Reading:
         ]
         found = {}
         for one in operation.parameters:
-            given = query.get(one.name, []) if one.where == "query" else [request.path_params[one.name]]
+            given = self.given(one, request, query)
             value, wrong = self.argument(one, given)
             found[one.argument] = value
             broken += wrong
         if broken:
             raise Refused(ErrorCode.PARAMETER_INVALID, "look at the violations", broken)
         return found
+
+    def given(self, one: Parameter, request: Request, query: Mapping[str, list[str]]) -> list[str]:
+        if one.where == "header":
+            return request.headers.getlist(one.name)
+        return query.get(one.name, []) if one.where == "query" else [request.path_params[one.name]]
 
     def query(self, request: Request) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}

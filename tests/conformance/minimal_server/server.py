@@ -3,7 +3,7 @@
 import asyncio
 import json
 import secrets
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -12,7 +12,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from dragancorp_contracts.api.document import openapi_document
@@ -26,7 +26,7 @@ from .refusing import Refused, Violation
 LANE, FULL_LANE = "vp.minimal.lane", "vp.minimal.full"
 FULL_TOKEN, LIMITED_TOKEN = "minimal-full-token", "minimal-limited-token"
 ASSIGNABLE = {"mission_id", "vp_session_id", "vp_runtime_id", "source_instance_id", "trace_id", "created_at"}
-PLANNED = ("stream_mission_events", "list_mission_artifacts", "explain_mission")
+PLANNED = ("list_mission_artifacts",)
 
 
 class Minimal(Reading):
@@ -249,6 +249,41 @@ class Minimal(Reading):
 
     def events_after(self, mission: Mission, after: int) -> list[dict[str, Any]]:
         return mission.events[after:]
+
+    async def stream_mission_events(self, *, mission_id: str, last_event_id: int | None) -> Response:
+        mission = self.find(mission_id)
+        if last_event_id is not None and last_event_id > len(mission.events):
+            violation = {
+                "pointer": "/header/Last-Event-ID",
+                "rule": "ops-api/v1#stream",
+                "message": "no stream gave it",
+            }
+            raise Refused(ErrorCode.PARAMETER_INVALID, "no stream gave this id", [violation])
+        if mission.over and last_event_id == len(mission.events):
+            return Response(status_code=204)
+        return StreamingResponse(self.stream(mission, last_event_id), media_type="text/event-stream")
+
+    async def stream(self, mission: Mission, after: int | None) -> AsyncIterator[str]:
+        if after is None:
+            after = len(mission.events)
+            yield self.event("snapshot", after, self.record(mission))
+        while True:
+            for entry in self.events_after(mission, after):
+                after = entry["sequence"]
+                yield self.event("mission_event", after, entry)
+            if mission.over:
+                return
+            await self.wait_for(mission, 1.0)
+            self.expire(mission)
+            yield ": still here\n\n"
+
+    def event(self, name: str, number: int, document: object) -> str:
+        return f"id: {number}\nevent: {name}\ndata: {json.dumps(document)}\n\n"
+
+    async def explain_mission(self, *, mission_id: str) -> Response:
+        mission = self.find(mission_id)
+        sentence = f"It is {mission.state}."
+        return self.json({"mission_id": mission.id, "code": mission.state, "sentence": sentence, "facts": {}})
 
     async def cancel_mission(self, *, mission_id: str, document: dict[str, Any] | None) -> Response:
         mission = self.find(mission_id)
