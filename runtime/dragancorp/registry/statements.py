@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Update, bindparam, func, insert, literal_c
 
 from dragancorp.registry.rows import SESSION_COLUMNS, STORED_COLUMNS
 from dragancorp.registry.tables import (
+    ARCHIVED_MISSIONS,
     ARTIFACTS,
     COUNTERS,
     MISSION_EVENTS,
@@ -61,6 +62,7 @@ CLAIMS_SINCE = (
         _e.vp_id == bindparam("vp_id"), _e.type == word(EventType.MISSION_ACCEPTED), _e.emitted_at > bindparam("since")
     )
 )
+ARCHIVED_BY_ID = select(ARCHIVED_MISSIONS.c.archive).where(ARCHIVED_MISSIONS.c.mission_id == bindparam("mission_id"))
 INSERT_MISSION = insert(MISSIONS)
 INSERT_MISSION_EVENT = insert(MISSION_EVENTS)
 EVENT_BY_KEY = select(_e.document, _e.report_digest).where(

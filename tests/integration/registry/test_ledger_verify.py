@@ -90,9 +90,9 @@ async def test_nothing_differs_in_a_registry_that_was_only_used(written: Path) -
 
 
 async def test_verifying_leaves_the_file_as_it_is(written: Path) -> None:
-    before = written.read_bytes()
+    before = await asyncio.to_thread(written.read_bytes)
     await verified(written)
-    assert written.read_bytes() == before
+    assert await asyncio.to_thread(written.read_bytes) == before
 
 
 async def test_a_file_that_somebody_owns_is_not_read_beside_him(path: Path, world: World) -> None:
