@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dragancorp.cli import output, plane_file
+from dragancorp.cli import output
 from dragancorp.cli.options import DEFAULT_DATA, AsJson, DataFolder, ServerToken, ServerUrl, command_group
 from dragancorp.cli.problems import REFUSED, reported
 
@@ -45,6 +45,7 @@ def verify(
 async def _verified(
     url: str | None, token: str | None, data: Path, mission: str | None, archives: list[Path]
 ) -> dict[str, Any]:
+    from dragancorp.cli import plane_file
     from dragancorp.errors import DraganError, ErrorCode
     from dragancorp.missions.ledger import verify_archives, verify_store
     from dragancorp.registry.sqlite_reader import SqliteReader
