@@ -36,7 +36,7 @@ from dragancorp.missions.reconciler import Reconciler, stop
 from dragancorp.missions.retention import Retention
 from dragancorp.missions.scheduler import PriorityScheduler
 from dragancorp.registry.identifiers import new_id
-from dragancorp.registry.operations import ConfigureLane, CountTurns
+from dragancorp.registry.operations import ConfigureLane, ProbeWrite
 from dragancorp.registry.port import Store, lane_topic
 from dragancorp.registry.queries import GetLane, ListLanes, ReadSnapshot
 from dragancorp.registry.sqlite import SqliteStore
@@ -216,7 +216,7 @@ class ControlPlane:
 
     async def check_writable(self) -> None:
         """Return once a write has been committed. Raises `storage_busy`, `storage_failed`, `shutting_down`."""
-        await self.store.execute(CountTurns())
+        await self.store.execute(ProbeWrite())
 
     async def _flush_turns(self) -> None:
         """Write counted turns every second until cancelled; a refusal keeps them for the next time."""

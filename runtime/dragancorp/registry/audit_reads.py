@@ -110,7 +110,8 @@ def _recount(connection: Connection, query: audit.Recount) -> Counted:
     for vp_id, kind, name, value in connection.execute(
         select(counters.vp_id, counters.kind, counters.name, counters.value)
     ):
-        kept[(vp_id, kind, name)] += int(value)
+        if kind != "probe":
+            kept[(vp_id, kind, name)] += int(value)
     found: Counter[CountKey] = Counter()
     found.update(_tallied(connection, MISSIONS, "state", "mission_state"))
     found.update(_tallied(connection, MISSION_EVENTS, "type", "mission_event"))

@@ -11,6 +11,7 @@ from dragancorp.registry.operations import (
     CountTurns,
     DispatchMission,
     Operation,
+    ProbeWrite,
     RenewHold,
     RenewLease,
     StepAndClaim,
@@ -31,6 +32,7 @@ WRITES: Mapping[type[Operation[Any]], Callable[[Transaction, Any], Any]] = {
     RenewLease: session_writes.renew,
     RenewHold: mission_writes.renew_hold,
     CountTurns: session_writes.count_turns,
+    ProbeWrite: session_writes.probe_write,
     DropArchived: archive_writes.drop_archived,
 }
 

@@ -245,7 +245,9 @@ class VpCounter(RegistryTable, table=True):
     __tablename__ = "vp_counters"
 
     vp_id: str = Field(primary_key=True)
-    kind: str = Field(primary_key=True)  # mission_state, mission_event, session_event, orphan_signal, turn, archived_*
+    kind: str = Field(
+        primary_key=True
+    )  # mission_state, mission_event, session_event, orphan_signal, turn, archived_*, probe
     name: str = Field(primary_key=True)
     value: int = 0
     slot: int = Field(primary_key=True, default=0, sa_column_kwargs={"server_default": text("0")})

@@ -11,15 +11,11 @@ def test_a_ledger_is_verified_by_its_owner_and_without_one(alone: Any, start_pla
     wait_until(lambda: alone.state(mission_id) == "completed")
 
     asked = alone("ledger", "verify", "--json")
-    of_one = alone.ask("ledger", "verify", "--mission", mission_id)
     archived = alone.ask("ledger", "archive", "--older-than", "30d")
-    unknown = alone("ledger", "verify", "--mission", "m-never", "--json")
 
     assert asked.exit_code == 0, asked.err
     assert (asked.json["missions"], asked.json["sessions"], asked.json["findings"]) == (1, 1, [])
-    assert (of_one["missions"], of_one["sessions"]) == (1, 0)
     assert archived == {"missions": 0, "entries": 0, "archives": []}
-    assert (unknown.exit_code, unknown.problem["code"]) == (1, "mission_unknown")
 
     assert plane.stop() == 0
     direct = alone("ledger", "verify")

@@ -85,7 +85,7 @@ class PlaneService(WorkerOperations, OpsService):
     ) -> Answer | EventStream:
         """A mission's ledger as it is written."""
         missions = self._plane.missions
-        stored = await missions.get(mission_id, _requester(principal))
+        stored = await missions.get_for_events(mission_id, _requester(principal))
         stream = MissionStream(missions.ledgers, self._plane.clock, mission_id)
         if last_event_id is None:
             return EventStream(events=stream.events(stored.row.last_sequence, await self._record(stored)))
