@@ -27,7 +27,7 @@ def test_a_ledger_is_verified_by_its_owner_and_without_one(alone: Any, start_pla
         database.execute("UPDATE vp_missions SET state = 'failed'")
     changed = alone("ledger", "verify")
     assert changed.exit_code == 1
-    assert f'mission {mission_id}: state is "failed", the ledger says "completed" [row_differs]' in changed.out
+    assert f"mission {mission_id}: state is failed, the ledger says completed [row_differs]" in changed.out
 
 
 def test_an_age_that_keys_must_outlive_is_wrong_usage(alone: Any) -> None:
