@@ -222,7 +222,7 @@ CATALOGUE: Mapping[ErrorCode, CatalogueEntry] = MappingProxyType(
             code=ErrorCode.EVENTS_GONE,
             status=410,
             title="These events are archived and no longer served",
-            hint="Read them in the archive; the mission's record still tells how it ended.",
+            hint="Read them in the archive file; `dragan ledger verify --archive FILE` reads it.",
             retryable=False,
         ),
         ErrorCode.BODY_TOO_LARGE: CatalogueEntry(

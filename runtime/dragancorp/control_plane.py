@@ -33,9 +33,10 @@ from dragancorp.lifecycle.facts import LanePolicy
 from dragancorp.missions.commands import Missions
 from dragancorp.missions.decisions import Decisions
 from dragancorp.missions.reconciler import Reconciler, stop
+from dragancorp.missions.retention import Retention
 from dragancorp.missions.scheduler import PriorityScheduler
 from dragancorp.registry.identifiers import new_id
-from dragancorp.registry.operations import ConfigureLane, CountTurns
+from dragancorp.registry.operations import ConfigureLane, ProbeWrite
 from dragancorp.registry.port import Store, lane_topic
 from dragancorp.registry.queries import GetLane, ListLanes, ReadSnapshot
 from dragancorp.registry.sqlite import SqliteStore
@@ -75,7 +76,9 @@ class ConfiguredLane:
 class ControlPlane:
     """A running control plane. Open it with `ControlPlane.open`; it is an async context manager too."""
 
-    def __init__(self, store: Store, lanes: Sequence[ConfiguredLane], clock: Clock, settings: Settings) -> None:
+    def __init__(
+        self, store: Store, lanes: Sequence[ConfiguredLane], clock: Clock, settings: Settings, *, data: Path
+    ) -> None:
         self.store = store
         self.clock = clock
         self.lanes: Mapping[str, ConfiguredLane] = {lane.vp_id: lane for lane in lanes}
@@ -89,6 +92,7 @@ class ControlPlane:
         self.decisions = Decisions(store, self.missions, clock)
         self.router = Router([Route(lane.vp_id, lane.lane, lane.flags) for lane in lanes])
         self.reconciler = Reconciler(store, clock)
+        self.retention = Retention(store, clock, data / "archive", keep_days=settings.retention_days)
         self._turns = TurnCounts()
         self._runtimes: list[LaneRuntime] = []
         self._serving: list[asyncio.Task[None]] = []
@@ -108,7 +112,7 @@ class ControlPlane:
     ) -> Self:
         """Open the registry at `url` (`sqlite:///path`, `postgresql://...`), configure the lanes, start the reconciler.
 
-        `lanes` is a lanes file or lane configurations; `data` is where lanes keep their files (default: beside the
+        `lanes` is a lanes file or lane configurations; `data` is where lanes and archives are kept (default: beside the
         file, or the present folder for PostgreSQL); with `serve_lanes` this process works for its enabled lanes
         itself, and they hold their leases when this returns, unless one cannot get it within `FIRST_LEASE_SECONDS`.
         Errors: `lanes_file_invalid`, `document_invalid` for configurations that break a rule, `database_owned`,
@@ -118,9 +122,10 @@ class ControlPlane:
         settings = settings or Settings.from_environment()
         beside = Path() if is_postgres(url) else sqlite_path(url).parent
         known = read_lanes(Path(lanes)) if isinstance(lanes, str | Path) else checked_lanes(lanes)
-        configured = configure_lanes(known, (data or beside) / "lanes")
+        folder = data or beside
+        configured = configure_lanes(known, folder / "lanes")
         store = await open_store(url, clock)
-        plane = cls(store, configured, clock, settings)
+        plane = cls(store, configured, clock, settings, data=folder)
         try:
             await plane._start(serve_lanes=serve_lanes)
         except BaseException:
@@ -141,6 +146,7 @@ class ControlPlane:
         self._loops = [
             asyncio.create_task(self.reconciler.run(), name="reconciler"),
             asyncio.create_task(self._flush_turns(), name="turn counts"),
+            asyncio.create_task(self.retention.run(), name="retention"),
         ]
         if serve_lanes:
             self._serve_lanes()
@@ -210,7 +216,7 @@ class ControlPlane:
 
     async def check_writable(self) -> None:
         """Return once a write has been committed. Raises `storage_busy`, `storage_failed`, `shutting_down`."""
-        await self.store.execute(CountTurns())
+        await self.store.execute(ProbeWrite())
 
     async def _flush_turns(self) -> None:
         """Write counted turns every second until cancelled; a refusal keeps them for the next time."""

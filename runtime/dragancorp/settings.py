@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from dragancorp.errors import DraganError, ErrorCode
 
 MIN_LEASE_TTL_FROM_ENVIRONMENT = 30.0  # seconds; a lanes file may go down to one
+MIN_RETENTION_DAYS = 30
 TRUE = frozenset({"1", "true", "yes", "on"})
 FALSE = frozenset({"", "0", "false", "no", "off"})
 
@@ -48,6 +49,17 @@ class Settings(BaseSettings):
 
     instance_id: str = Field(default="local", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
     """The name of this control plane."""
+
+    retention_days: int = Field(default=30, ge=0, le=36500)
+    """Missions that ended longer ago go to an archive and out of the database; 0: none does by itself."""
+
+    @field_validator("retention_days")
+    @classmethod
+    def _keys_are_kept(cls, days: int) -> int:
+        """A caller may repeat a request for 30 days and must find what the first one made."""
+        if 0 < days < MIN_RETENTION_DAYS:
+            raise ValueError(f"at least {MIN_RETENTION_DAYS} days, or 0 for never")
+        return days
 
     @classmethod
     def from_environment(cls) -> "Settings":

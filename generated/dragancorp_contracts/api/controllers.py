@@ -340,7 +340,8 @@ def build_handlers(service: OpsService, authenticate: Authenticate) -> list[HTTP
 
     async def archive_missions(request: AnyRequest) -> Response[Any]:
         call = await receive(operations.ARCHIVE_MISSIONS, request, authenticate)
-        raise AssertionError(f"{call} reached an operation that is not served")
+        answer = await service.archive_missions(call.principal, **call.arguments)
+        return respond(operations.ARCHIVE_MISSIONS, answer)
 
     handlers.append(_handler(operations.ARCHIVE_MISSIONS)(archive_missions))
 

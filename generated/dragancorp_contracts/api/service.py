@@ -514,3 +514,19 @@ class OpsService(ABC):
 
         `GET /api/v1/ops/ledger`; answers 200.
         """
+
+    @abstractmethod
+    async def archive_missions(
+        self,
+        principal: Principal,
+        *,
+        document: dict[str, Any],
+        text: str,
+    ) -> Answer:
+        """Archive missions that ended long ago.
+
+        Writes them to an archive file of the control plane's host, then takes them out of the database, in small
+        steps. Ask again while `more` is true.
+
+        `POST /api/v1/ops/ledger/archive`; answers 200.
+        """

@@ -539,3 +539,16 @@ class SyncClient(SyncTransport):
         }
         reply = self.call(operations.VERIFY_LEDGER, arguments)
         return as_object(reply.document)
+
+    def archive_missions(
+        self,
+        document: Mapping[str, Any] | ContractRoot,
+    ) -> dict[str, Any]:
+        """Archive missions that ended long ago.
+
+        Writes them to an archive file of the control plane's host, then takes them out of the database, in small
+        steps. Ask again while `more` is true.
+        """
+        arguments: dict[str, Any] = {}
+        reply = self.call(operations.ARCHIVE_MISSIONS, arguments, document=document)
+        return as_object(reply.document)

@@ -9,9 +9,11 @@ from dragancorp.errors import DraganError, ErrorCode, Violation
 from dragancorp.executors.unfit import Unfit
 from dragancorp.jsonio import canonical, loads
 from dragancorp.lifecycle.commands import By, MissionCommand
+from dragancorp.lifecycle.ledger_entry import utc_text
 from dragancorp.missions.children import excess_over_parent
 from dragancorp.missions.envelopes import draft, whole
 from dragancorp.missions.ledger_readers import LedgerReaders
+from dragancorp.registry.archive import Archived, GetArchived
 from dragancorp.registry.operations import Dispatched, DispatchMission, StepMission, Stepped, Stored
 from dragancorp.registry.port import Store, mission_topic
 from dragancorp.registry.queries import GetMission, LedgerPart, ListMissions, Page, ReadLedger
@@ -114,7 +116,12 @@ class Missions:
         parent_id = envelope.get("parent_mission_id")
         if parent_id is None:
             return ()
-        parent = await self.get(parent_id, requester)
+        try:
+            parent = await self.get(parent_id, requester)
+        except DraganError as refused:
+            if refused.code is not ErrorCode.MISSION_ARCHIVED:
+                raise
+            return ("the parent mission has ended",)
         depth, ancestor = 1, parent.row
         while ancestor.parent_mission_id is not None and depth < MAX_ANCESTORS:
             found = await self._store.read(GetMission(mission_id=ancestor.parent_mission_id))
@@ -124,11 +131,24 @@ class Missions:
         return excess_over_parent(envelope, whole(parent, loads(parent.document)), depth)
 
     async def get(self, mission_id: str, requester: Requester) -> Stored:
-        """One mission. Raises `mission_unknown`, also for another lane's."""
+        """One mission. Raises `mission_unknown`, also for another lane's, and `mission_archived`."""
         stored = await self._store.read(GetMission(mission_id=mission_id))
+        if stored is None:
+            archived = await self._store.read(GetArchived(mission_id=mission_id))
+            if archived is not None and requester.may_see(archived.vp_id):
+                raise _archived(archived)
         if stored is None or not requester.may_see(stored.row.vp_id):
             raise DraganError(ErrorCode.MISSION_UNKNOWN, f"there is no mission {mission_id!r}")
         return stored
+
+    async def get_for_events(self, mission_id: str, requester: Requester) -> Stored:
+        """One mission, of which the events are wanted. Raises `mission_unknown` and `events_gone`."""
+        try:
+            return await self.get(mission_id, requester)
+        except DraganError as refused:
+            if refused.code is not ErrorCode.MISSION_ARCHIVED:
+                raise
+            raise DraganError(ErrorCode.EVENTS_GONE, refused.detail, facts=refused.facts) from refused
 
     async def list(
         self,
@@ -153,9 +173,9 @@ class Missions:
     ) -> LedgerPart:
         """Ledger entries after a sequence; waits up to `wait` seconds for the first one.
 
-        Raises `mission_unknown`, also for another lane's, and `events_gone` for what is archived.
+        Raises `mission_unknown`, also for another lane's, and `events_gone` once they are archived.
         """
-        await self.get(mission_id, requester)
+        await self.get_for_events(mission_id, requester)
         query = ReadLedger(mission_id=mission_id, after=after, limit=limit)
         deadline = self._clock.monotonic() + wait
         with self._store.watch(mission_topic(mission_id)) as subscription:
@@ -188,3 +208,16 @@ class Missions:
                 f"the mission {mission_id!r} is {ended.row.state.value}",
                 facts={"state": ended.row.state.value},
             ) from refused
+
+
+def _archived(archived: Archived) -> DraganError:
+    return DraganError(
+        ErrorCode.MISSION_ARCHIVED,
+        f"the mission {archived.mission_id!r} ended {utc_text(archived.finished_at)} and is in {archived.archive!r}",
+        facts={
+            "state": archived.state.value,
+            "archive": archived.archive,
+            "last_sequence": archived.last_sequence,
+            "last_digest": archived.last_digest,
+        },
+    )

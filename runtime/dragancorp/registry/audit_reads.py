@@ -4,15 +4,19 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Table, func, select
+from sqlalchemy import Table, func, or_, select
 from sqlalchemy.engine import Connection
 
 from dragancorp.jsonio import loads
-from dragancorp.registry import audit
+from dragancorp.lifecycle.rows import MissionRow
+from dragancorp.registry import archive, audit
+from dragancorp.registry.archive import Archived
 from dragancorp.registry.audit import Callback, Counted, CountKey, Entry, WholeMission, WholeMissions, WholeSession
 from dragancorp.registry.queries import Query
 from dragancorp.registry.rows import SESSION_COLUMNS, STORED_COLUMNS, session_from, stored_from
+from dragancorp.registry.statements import word
 from dragancorp.registry.tables import (
+    ARCHIVED_MISSIONS,
     ARTIFACTS,
     COUNTERS,
     MISSION_EVENTS,
@@ -23,7 +27,7 @@ from dragancorp.registry.tables import (
     SESSIONS,
     TURN_MINUTES,
 )
-from dragancorp.registry.transaction import is_orphan_signal
+from dragancorp.registry.transaction import UNFINISHED, is_orphan_signal
 
 ENTRY_COLUMNS = ("position", "sequence", "type", "emitted_at", "document")
 CALLBACK_COLUMNS = ("endpoint", "sequence", "status", "attempts", "next_attempt_at", "created_at", "body")
@@ -106,7 +110,8 @@ def _recount(connection: Connection, query: audit.Recount) -> Counted:
     for vp_id, kind, name, value in connection.execute(
         select(counters.vp_id, counters.kind, counters.name, counters.value)
     ):
-        kept[(vp_id, kind, name)] += int(value)
+        if kind != "probe":
+            kept[(vp_id, kind, name)] += int(value)
     found: Counter[CountKey] = Counter()
     found.update(_tallied(connection, MISSIONS, "state", "mission_state"))
     found.update(_tallied(connection, MISSION_EVENTS, "type", "mission_event"))
@@ -119,7 +124,86 @@ def _recount(connection: Connection, query: audit.Recount) -> Counted:
     )
     for vp_id, document in connection.execute(orphans):
         found[(vp_id, "orphan_signal", "missions")] += is_orphan_signal(loads(document))
+    _count_archived(connection, kept, found)
     return Counted(kept=kept, recounted=found)
+
+
+def _count_archived(connection: Connection, kept: Counter[CountKey], found: Counter[CountKey]) -> None:
+    """Counts are totals: what was archived is in them. It was counted once more when it went, and is held to that."""
+    gone = ARCHIVED_MISSIONS.c
+    for vp_id, kind, name in [key for key in kept if key[1].startswith("archived_")]:
+        found[(vp_id, kind.removeprefix("archived_"), name)] += kept[(vp_id, kind, name)]
+        if kind != "archived_mission_state":
+            found[(vp_id, kind, name)] = kept[(vp_id, kind, name)]
+    found.update(_tallied(connection, ARCHIVED_MISSIONS, "state", "archived_mission_state"))
+    for vp_id, entries in connection.execute(select(gone.vp_id, func.sum(gone.last_sequence)).group_by(gone.vp_id)):
+        found[(vp_id, "archived_entries", "all")] = int(entries)
+        kept[(vp_id, "archived_entries", "all")] = sum(
+            value for key, value in kept.items() if key[:2] == (vp_id, "archived_mission_event")
+        )
+
+
+def _read_archivable(connection: Connection, query: archive.ReadArchivable) -> WholeMissions:
+    missions = MISSIONS.c
+    looked_at = connection.execute(
+        select(missions.position, missions.state, missions.finished_at, missions.created_at)
+        .where(missions.position > query.after)
+        .order_by(missions.position)
+        .limit(query.scan)
+    ).all()
+    old = [
+        record.position
+        for record in looked_at
+        if record.finished_at is not None and record.finished_at < query.before and record.state not in UNFINISHED
+    ]
+    page = old[: query.limit]
+    next_after: int | None = None
+    if len(old) > query.limit:
+        next_after = page[-1]
+    elif len(looked_at) == query.scan and looked_at[-1].created_at < query.before:
+        next_after = looked_at[-1].position  # what comes later began later: once that is too young, all is
+    chosen = connection.execute(
+        select(*STORED_COLUMNS, missions.claim_key, missions.ends_at)
+        .where(missions.position.in_(page))
+        .order_by(missions.position)
+    ).all()
+    unsettled = _unsettled(connection, [stored_from(record[:-2]).row for record in chosen])
+    found = whole_missions(connection, [tuple(record) for record in chosen])
+    settled = tuple(mission for mission in found if mission.stored.row.mission_id not in unsettled)
+    return WholeMissions(missions=settled, next_after=next_after)
+
+
+def _unsettled(connection: Connection, rows: Sequence[MissionRow]) -> set[str]:
+    """Missions that somebody waits for: a callback to be delivered, a parent, child or retry that goes on."""
+    ids = [row.mission_id for row in rows]
+    parents = {row.parent_mission_id for row in rows if row.parent_mission_id is not None}
+    waited_for = set(
+        connection.execute(
+            select(OUTBOX.c.mission_id).where(OUTBOX.c.mission_id.in_(ids), OUTBOX.c.status == "undelivered")
+        ).scalars()
+    )
+    missions = MISSIONS.c
+    relatives = connection.execute(
+        select(missions.mission_id, missions.parent_mission_id, missions.retry_of).where(
+            or_(
+                missions.parent_mission_id.in_(ids),
+                missions.retry_of.in_(ids),
+                missions.mission_id.in_(sorted(parents)),
+            ),
+            missions.state.in_([word(state) for state in UNFINISHED]),
+        )
+    ).all()
+    going_on = {name for relative in relatives for name in relative if name is not None}
+    return waited_for | {
+        row.mission_id for row in rows if row.mission_id in going_on or row.parent_mission_id in going_on
+    }
+
+
+def _get_archived(connection: Connection, query: archive.GetArchived) -> Archived | None:
+    found = connection.execute(
+        select(ARCHIVED_MISSIONS).where(ARCHIVED_MISSIONS.c.mission_id == query.mission_id)
+    ).first()
+    return None if found is None else Archived(**dict(found._mapping))
 
 
 def _tallied(connection: Connection, of: Table, column: str, kind: str) -> dict[CountKey, int]:
@@ -131,4 +215,6 @@ AUDITS: Mapping[type[Query[Any]], Callable[[Connection, Any], Any]] = {
     audit.ReadWholeMissions: _read_whole_missions,
     audit.ReadWholeSessions: _read_whole_sessions,
     audit.Recount: _recount,
+    archive.ReadArchivable: _read_archivable,
+    archive.GetArchived: _get_archived,
 }

@@ -133,9 +133,10 @@ class GroupCommitWriter:
         except Exception as error:
             _roll_back(connection)
             failure = storage_error(error)
-            log.warning("a batch was not stored", action="registry.batch_failed", error=str(error), size=len(batch))
             for asked in batch:
                 _tell(asked, failure)
+            # After the answers: on the disk that is full, a log may be what fails next.
+            log.warning("a batch was not stored", action="registry.batch_failed", error=str(error), size=len(batch))
             return
         # Subscribers first: who subscribes after its answer is not woken by what it did itself.
         self._signals.publish(topics)

@@ -59,7 +59,8 @@ def dispatch(tx: Transaction, operation: DispatchMission) -> Dispatched:
         )
     draft = replace(draft, vp_session_id=session.vp_session_id)
     excess = list(operation.excess_over_parent)
-    if draft.parent_mission_id is not None and tx.parent(draft.parent_mission_id).row.terminal:
+    parent = draft.parent_mission_id
+    if parent is not None and (_archived(tx, parent) or tx.parent(parent).row.terminal):
         excess.append("the parent mission has ended")
     facts = MissionFacts(
         lane=policy,
@@ -73,6 +74,8 @@ def dispatch(tx: Transaction, operation: DispatchMission) -> Dispatched:
         content={"hold_for_approval": operation.hold_for_approval},
     )
     change = required(decide(draft, command, facts, tx.now))
+    if _archived(tx, draft.mission_id):
+        raise _taken()
     assigned = {**operation.assigned, "vp_session_id": session.vp_session_id}
     try:
         position = tx.insert_mission(change, operation.document, assigned)
@@ -89,6 +92,10 @@ def dispatch(tx: Transaction, operation: DispatchMission) -> Dispatched:
     return Dispatched(
         mission=Stored(position=position, row=row, document=operation.document, assigned=assigned), replayed=False
     )
+
+
+def _archived(tx: Transaction, mission_id: str) -> bool:
+    return tx.connection.execute(statements.ARCHIVED_BY_ID, {"mission_id": mission_id}).first() is not None
 
 
 def _taken() -> DraganError:

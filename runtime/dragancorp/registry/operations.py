@@ -175,3 +175,8 @@ class CountTurns(Operation[None]):
     """Add routed turns, counted in memory since the last time: (vp_id, reason, minute) -> how many."""
 
     counts: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeWrite(Operation[None]):
+    """Write something that means nothing: who hears back knows that the medium takes writes."""

@@ -3,13 +3,15 @@
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from dragancorp.registry import mission_writes, session_writes
+from dragancorp.registry import archive_writes, mission_writes, session_writes
+from dragancorp.registry.archive import DropArchived
 from dragancorp.registry.operations import (
     ClaimMissions,
     ConfigureLane,
     CountTurns,
     DispatchMission,
     Operation,
+    ProbeWrite,
     RenewHold,
     RenewLease,
     StepAndClaim,
@@ -30,6 +32,8 @@ WRITES: Mapping[type[Operation[Any]], Callable[[Transaction, Any], Any]] = {
     RenewLease: session_writes.renew,
     RenewHold: mission_writes.renew_hold,
     CountTurns: session_writes.count_turns,
+    ProbeWrite: session_writes.probe_write,
+    DropArchived: archive_writes.drop_archived,
 }
 
 

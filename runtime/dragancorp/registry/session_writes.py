@@ -14,6 +14,7 @@ from dragancorp.registry.mission_writes import announce_drained, step
 from dragancorp.registry.operations import (
     ConfigureLane,
     CountTurns,
+    ProbeWrite,
     Renewal,
     RenewLease,
     SessionStepped,
@@ -126,3 +127,8 @@ def count_turns(tx: Transaction, operation: CountTurns) -> None:
             row = {"vp_id": vp_id, "reason": reason, "minute": minute, "count": count}
             tx.connection.execute(statements.INSERT_MINUTE, row)
         tx.count(vp_id, "turn", reason, count)
+
+
+def probe_write(tx: Transaction, operation: ProbeWrite) -> None:
+    """A transaction that changes nothing writes nothing, and would not notice a disk that is full."""
+    tx.count("", "probe", "write")

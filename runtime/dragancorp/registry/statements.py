@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Update, and_, bindparam, func, insert, lit
 
 from dragancorp.registry.rows import SESSION_COLUMNS, STORED_COLUMNS
 from dragancorp.registry.tables import (
+    ARCHIVED_MISSIONS,
     ARTIFACTS,
     COUNTERS,
     MISSION_EVENTS,
@@ -66,6 +67,7 @@ CLAIMS_SINCE = (
         _e.vp_id == bindparam("vp_id"), _e.type == word(EventType.MISSION_ACCEPTED), _e.emitted_at > bindparam("since")
     )
 )
+ARCHIVED_BY_ID = select(ARCHIVED_MISSIONS.c.archive).where(ARCHIVED_MISSIONS.c.mission_id == bindparam("mission_id"))
 INSERT_MISSION = insert(MISSIONS)
 INSERT_MISSION_EVENT = insert(MISSION_EVENTS)
 RESUMED_AT = select(_e.document).where(

@@ -88,6 +88,7 @@ class VpMission(RegistryTable, table=True):
         Index("ix_missions_blocked", "updated_at", **where("state = 'blocked'")),
         Index("ix_missions_queued_until", "ends_at", **where("state = 'queued'")),
         Index("ix_missions_parked", "position", **where("parked = 1", postgresql="parked")),
+        Index("ix_missions_retry", "retry_of", **where("retry_of IS NOT NULL")),
         Index("ix_missions_parent", "parent_mission_id", **where("parent_mission_id IS NOT NULL")),
         KEEP_POSITIONS,
     )
@@ -244,7 +245,9 @@ class VpCounter(RegistryTable, table=True):
     __tablename__ = "vp_counters"
 
     vp_id: str = Field(primary_key=True)
-    kind: str = Field(primary_key=True)  # mission_state, mission_event, session_event, orphan_signal, turn
+    kind: str = Field(
+        primary_key=True
+    )  # mission_state, mission_event, session_event, orphan_signal, turn, archived_*, probe
     name: str = Field(primary_key=True)
     value: int = 0
     slot: int = Field(primary_key=True, default=0, sa_column_kwargs={"server_default": text("0")})
@@ -261,6 +264,23 @@ class VpTurnMinute(RegistryTable, table=True):
     count: int = 0
 
 
+class VpArchivedMission(RegistryTable, table=True):
+    """What is kept of a mission that is in an archive: that there was one, how it ended, and in which file it is."""
+
+    __tablename__ = "vp_archived_missions"
+    __table_args__ = (words("state", MissionState),)
+
+    mission_id: str = Field(primary_key=True)
+    vp_id: str
+    position: int
+    state: MissionState = Field(sa_type=MissionStateWord)
+    finished_at: datetime = Field(sa_type=UtcTime)
+    last_sequence: int
+    last_digest: str
+    archive: str
+    archived_at: datetime = Field(sa_type=UtcTime)
+
+
 SESSIONS = VpSession.__table__
 MISSIONS = VpMission.__table__
 MISSION_EVENTS = VpMissionEvent.__table__
@@ -270,6 +290,7 @@ RECEIPTS = VpReceipt.__table__
 OUTBOX = VpOutbox.__table__
 COUNTERS = VpCounter.__table__
 TURN_MINUTES = VpTurnMinute.__table__
+ARCHIVED_MISSIONS = VpArchivedMission.__table__
 METADATA = SQLModel.metadata
 
 for _table in METADATA.tables.values():

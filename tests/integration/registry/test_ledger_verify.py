@@ -4,7 +4,7 @@ import asyncio
 import json
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from dragancorp.errors import ErrorCode
 from dragancorp.lifecycle.ledger_entry import chained
 from dragancorp.missions.ledger import Report, verify_store
 from dragancorp.registry.operations import CountTurns, RenewHold
+from dragancorp.registry.sqlite import SqliteStore
 from dragancorp.registry.sqlite_reader import SqliteReader
 from dragancorp_contracts.lifecycle import MissionTrigger, SessionTrigger
 
@@ -23,6 +24,7 @@ from .world import LANE, SECOND_LANE, World, artifact, refused
 
 pytestmark = pytest.mark.anyio
 CALLBACK = {"status_url": "https://factory.example/callbacks", "auth_mode": "none"}
+Open = Callable[..., Awaitable[SqliteStore]]
 Change = Callable[[sqlite3.Connection], None]
 
 
@@ -90,12 +92,13 @@ async def test_nothing_differs_in_a_registry_that_was_only_used(written: Path) -
 
 
 async def test_verifying_leaves_the_file_as_it_is(written: Path) -> None:
-    before = written.read_bytes()
+    before = await asyncio.to_thread(written.read_bytes)
     await verified(written)
-    assert written.read_bytes() == before
+    assert await asyncio.to_thread(written.read_bytes) == before
 
 
-async def test_a_file_that_somebody_owns_is_not_read_beside_him(path: Path, world: World) -> None:
+async def test_a_file_that_somebody_owns_is_not_read_beside_him(path: Path, open_at: Open) -> None:
+    await open_at()
     with refused(ErrorCode.DATABASE_OWNED):
         await verified(path)
 

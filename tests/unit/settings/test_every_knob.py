@@ -21,6 +21,7 @@ STOPPING = "integration/lanes/test_stopping.py"
 RESTARTS = "integration/lanes/test_restarts.py"
 KNOBS = "integration/lanes/test_knobs.py"
 SERVING = "integration/cli/test_serving.py"
+RETENTION = "integration/registry/test_retention.py"
 ROUTING = "unit/gateway/test_routing.py"
 EXECUTOR = "unit/executors/test_automation_refusals.py"
 
@@ -62,6 +63,7 @@ FLAGS: Mapping[str, tuple[str, str]] = {
     "UA_CODER_VP_WORKSPACE_DIR": (KNOBS, "test_the_environments_folder_is_where_the_lane_works"),
     "UA_CODER_VP_LEASE_TTL_SECONDS": (KNOBS, "test_the_environments_lease_time_comes_first"),
     "UA_INSTANCE_ID": (KNOBS, "test_the_planes_name_is_the_source_of_what_it_is_asked"),
+    "UA_RETENTION_DAYS": (RETENTION, "test_the_plane_archives_by_itself_as_time_goes_by"),
     "UA_RUNTIME_DB_URL": (SERVING, "UA_RUNTIME_DB_URL"),
     "UA_OPS_TOKEN": (SERVING, "UA_OPS_TOKEN"),
     "UA_TOKENS_FILE": (SERVING, "UA_TOKENS_FILE"),

@@ -1,5 +1,6 @@
 """The operations of `specs/ops-api`, each on the plane behind this face."""
 
+from datetime import timedelta
 from typing import Any
 
 from dragancorp import __version__
@@ -12,6 +13,7 @@ from dragancorp.lifecycle.commands import By
 from dragancorp.missions.commands import Requester
 from dragancorp.missions.ledger import verify_page
 from dragancorp.missions.records import mission_record, session_record
+from dragancorp.missions.retention import AT_MOST
 from dragancorp.registry.contract import SessionRegistry
 from dragancorp.registry.operations import Dispatched, Stored
 from dragancorp.registry.queries import CountUndelivered, GetLane, ListLanes, ReadLedger
@@ -83,7 +85,7 @@ class PlaneService(WorkerOperations, OpsService):
     ) -> Answer | EventStream:
         """A mission's ledger as it is written."""
         missions = self._plane.missions
-        stored = await missions.get(mission_id, _requester(principal))
+        stored = await missions.get_for_events(mission_id, _requester(principal))
         stream = MissionStream(missions.ledgers, self._plane.clock, mission_id)
         if last_event_id is None:
             return EventStream(events=stream.events(stored.row.last_sequence, await self._record(stored)))
@@ -225,6 +227,15 @@ class PlaneService(WorkerOperations, OpsService):
             raise DraganError(ErrorCode.SCOPE_MISSING, "the token sees some lanes only, and this looks at all")
         report = await verify_page(self._plane.store, after=after, limit=limit, mission_id=mission_id)
         return Answer(body=report.as_json())
+
+    async def archive_missions(self, principal: Principal, *, document: dict[str, Any], text: str) -> Answer:
+        """Missions that ended long ago go to a file."""
+        if principal.vp_ids is not None:
+            raise DraganError(ErrorCode.SCOPE_MISSING, "the token sees some lanes only, and this concerns all")
+        older_than = timedelta(days=document["older_than_days"])
+        done = await self._plane.retention.archive(older_than, at_most=AT_MOST)
+        archive = None if done.archive is None else str(done.archive)
+        return Answer(body={"missions": done.missions, "entries": done.entries, "archive": archive, "more": done.more})
 
     async def get_health(self) -> Answer:
         """Alive."""

@@ -8,14 +8,18 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from dragancorp.errors import DraganError
 from dragancorp.jsonio import JsonInvalid, canonical, loads
 from dragancorp.lifecycle.rows import MissionRow, SessionRow
+from dragancorp.missions.archive_file import archived_missions
 from dragancorp.missions.ledger.chain import Event
 from dragancorp.missions.ledger.findings import Finding, Rule, differences, shown
 from dragancorp.missions.ledger.mission_replay import replay_mission
 from dragancorp.missions.ledger.session_replay import Lease, SessionReplay, replay_session
+from dragancorp.registry.archive import GetArchived
 from dragancorp.registry.audit import (
     Counted,
     Entry,
@@ -25,7 +29,7 @@ from dragancorp.registry.audit import (
     WholeMission,
     WholeSession,
 )
-from dragancorp.registry.queries import Query
+from dragancorp.registry.queries import GetMission, Query
 from dragancorp.registry.rows import claim_key, ends_at
 from dragancorp_contracts.lifecycle import EventType, Holder, MissionState
 
@@ -110,6 +114,48 @@ async def verify_page(
         findings = await asyncio.to_thread(_of_missions, found.missions, known)
     entries = sum(len(mission.entries) for mission in found.missions)
     return report.joined(Report(entries=entries, findings=findings, next_after=found.next_after))
+
+
+async def verify_archives(paths: Sequence[Path], reader: Reader | None = None) -> Report:
+    """Verify every mission of these archives; with a reader also that the database knows them as they are there.
+
+    A mission may stand in two archives, or still in the database, when a run died: it must be the same one then.
+    """
+    leases: dict[str, Mapping[int, Lease]] = {}
+    if reader is not None:
+        await _learn(reader, leases)
+    report, seen = Report(), dict[str, str | None]()
+    for path in paths:
+        findings: list[Finding] = []
+        missions = entries = 0
+        try:
+            for mission in await asyncio.to_thread(archived_missions, path):
+                row = mission.stored.row
+                missions, entries = missions + 1, entries + len(mission.entries)
+                findings += mission_findings(mission, leases if reader is not None else None)
+                known = {seen.setdefault(row.mission_id, row.last_digest), await _digest_in(reader, mission)}
+                if known - {row.last_digest}:
+                    findings.append(_of_archive(path, f"{row.mission_id} is another one elsewhere, or nowhere known"))
+        except DraganError as unreadable:
+            findings.append(_of_archive(path, unreadable.detail))
+        report = report.joined(Report(missions=missions, entries=entries, findings=tuple(findings)))
+    return report
+
+
+async def _digest_in(reader: Reader | None, mission: WholeMission) -> str | None:
+    """The last digest under which the database knows an archived mission; None: it knows none of that name."""
+    row = mission.stored.row
+    if reader is None:
+        return row.last_digest
+    archived = await reader.read(GetArchived(mission_id=row.mission_id))
+    if archived is not None:
+        return archived.last_digest
+    stored = await reader.read(GetMission(mission_id=row.mission_id))
+    return None if stored is None else stored.row.last_digest
+
+
+def _of_archive(path: Path, detail: str) -> Finding:
+    return Finding(subject="archive", id=path.name, rule=Rule.ARCHIVE_DIFFERS, detail=detail)
 
 
 async def _learn(reader: Reader, leases: dict[str, Mapping[int, Lease]]) -> list[tuple[WholeSession, SessionReplay]]:

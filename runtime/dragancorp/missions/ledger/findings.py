@@ -65,6 +65,7 @@ OUTSIDE_THE_LEDGER: Mapping[str, Mapping[str, str]] = {
         "position": "a reader's cursor over all missions; gaps in it mean nothing",
         "report_digest": "of a report as it was sent, of which the entry keeps what it says",
     },
+    "counter": {"probe": "writes that mean nothing, of readiness checks"},
     "lane": {"policy": "configuration: the lanes file is where it comes from"},
     "callback": {
         "status": "deliveries are outside the life cycle",
