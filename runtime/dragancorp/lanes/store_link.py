@@ -13,6 +13,7 @@ from dragancorp.lifecycle.commands import By, Fence, MissionCommand, SessionComm
 from dragancorp.missions.envelopes import whole
 from dragancorp.registry.operations import (
     ClaimMissions,
+    HeldMission,
     Renewal,
     RenewLease,
     StepAndClaim,
@@ -21,7 +22,7 @@ from dragancorp.registry.operations import (
     Stored,
 )
 from dragancorp.registry.port import Store, lane_topic
-from dragancorp.registry.queries import GetLane
+from dragancorp.registry.queries import GetLane, ListHeld
 from dragancorp_contracts.lifecycle import Actor, Holder, SessionTrigger
 
 CLAIM_PAUSE_SECONDS = 1.0  # the safety net under the wake-ups: what becomes due by the clock alone
@@ -70,13 +71,36 @@ class StoreLink:
     async def renewal(self, lease: Lease, *, wait: float = 0.0, seen: str | None = None) -> Renewal:
         """`renew` with the whole lane session in its answer."""
         until = self._clock.monotonic() + wait
-        operation = RenewLease(vp_id=lease.vp_id, owner=lease.owner, lease_epoch=lease.epoch)
         with self._store.watch(lane_topic(lease.vp_id)) as changes:
-            while True:
-                renewal = await self._store.execute(operation)
+            renewal = await self._store.execute(
+                RenewLease(vp_id=lease.vp_id, owner=lease.owner, lease_epoch=lease.epoch)
+            )
+            while mark(renewal) == seen:
                 left = until - self._clock.monotonic()
-                if left <= 0 or mark(renewal) != seen or not await changes.wait(left):
-                    return renewal
+                if left <= 0 or not await changes.wait(left):
+                    break
+                renewal = await self._look(lease)
+        return renewal
+
+    async def _look(self, lease: Lease) -> Renewal:
+        """What a renewal would say, without one: whoever waits for this may have died meanwhile."""
+        held = await self._store.read(ListHeld(vp_id=lease.vp_id))
+        record = await self._store.read(GetLane(vp_id=lease.vp_id))
+        if record is None or (record.row.lease_owner, record.row.lease_epoch) != (lease.owner, lease.epoch):
+            raise DraganError(ErrorCode.STALE_EPOCH, f"the lease of {lease.vp_id!r} is held by someone else, or nobody")
+        return Renewal(
+            session=record.row,
+            policy=record.policy,
+            held=tuple(
+                HeldMission(
+                    mission_id=row.mission_id,
+                    attempt=row.attempt,
+                    state=row.state.value,
+                    cancel_asked=row.cancel_requested_at is not None,
+                )
+                for row in held
+            ),
+        )
 
     async def ready(self, lease: Lease, *, executor_session_id: str, outcome: str, workspace: str | None) -> None:
         """See `LaneLink.ready`."""
@@ -171,7 +195,7 @@ def holding(renewal: Renewal) -> Holding:
 
 def mark(renewal: Renewal) -> str:
     """Stands for what a renewal says, heartbeat times apart."""
-    held = [[one.mission_id, one.attempt, one.state, one.cancel_asked] for one in renewal.held]
+    held = sorted([one.mission_id, one.attempt, one.state, one.cancel_asked] for one in renewal.held)
     policy = [str(value) for value in vars(renewal.policy).values()]
     said = canonical({"status": renewal.session.status.value, "held": held, "policy": policy})
     return hashlib.sha256(said.encode()).hexdigest()[:32]

@@ -26,7 +26,7 @@ from dragancorp.registry.port import Scheduler, lane_topic, mission_topic
 from dragancorp.registry.prepared import Counts, LaneAloneNeeded, PreparedConnection
 from dragancorp.registry.rows import MISSION_FIELDS, SESSION_FIELDS, claim_key, ends_at, session_from, stored_from
 from dragancorp.registry.statements import LaneLock
-from dragancorp_contracts.lifecycle import Actor, MissionState
+from dragancorp_contracts.lifecycle import Actor, EventType, MissionState
 
 
 def report_digest(trigger: str, reason: str | None, content: Mapping[str, Any]) -> str:
@@ -274,8 +274,8 @@ class Transaction:
         self._tell_lane(row.vp_id, change.events)
 
     def _tell_lane(self, vp_id: str, events: Sequence[Mapping[str, Any]]) -> None:
-        """Wake the lane's worker for what others did; what it did itself it knows."""
-        if any(event["actor"]["kind"] != Actor.LANE for event in events):
+        """Wake the lane's worker for what others did, and for its claims: its heartbeat has to hear of them."""
+        if any(event["actor"]["kind"] != Actor.LANE or event["type"] == EventType.MISSION_ACCEPTED for event in events):
             self.topics.add(lane_topic(vp_id))
 
     # -- counting
