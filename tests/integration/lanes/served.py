@@ -10,8 +10,9 @@ import httpx
 import uvicorn
 
 from dragancorp.clock import Clock
-from dragancorp.control_plane import ControlPlane, configure_lanes
+from dragancorp.control_plane import ControlPlane
 from dragancorp.faces import asgi
+from dragancorp.lanes.configuration import configure_lanes
 from dragancorp.lanes.http_link import HttpLink
 from dragancorp.registry.port import Store
 from dragancorp.settings import Settings
