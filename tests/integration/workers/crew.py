@@ -87,6 +87,15 @@ class Process:
         self.process.send_signal(number)
 
 
+def start(folder: Path, *words: str, number: int, **extra: str) -> Process:
+    """Start a `dragan` command in a folder; `extra` are variables."""
+    out, err = folder / f"{number}.out", folder / f"{number}.err"
+    with out.open("w") as told, err.open("w") as noted:
+        command = [sys.executable, "-m", "dragancorp.cli", *words]
+        process = psutil.Popen(command, cwd=folder, env=environment(**extra), stdout=told, stderr=noted)
+    return Process(process, out, err)
+
+
 @dataclass
 class Crew:
     """One lane's plane and whoever works for it."""
@@ -98,12 +107,7 @@ class Crew:
 
     def start(self, *words: str, **extra: str) -> Process:
         """Start a `dragan` command."""
-        number = len(self.started)
-        out, err = self.folder / f"{number}.out", self.folder / f"{number}.err"
-        with out.open("w") as told, err.open("w") as noted:
-            command = [sys.executable, "-m", "dragancorp.cli", *words]
-            process = psutil.Popen(command, cwd=self.folder, env=environment(**extra), stdout=told, stderr=noted)
-        self.started.append(Process(process, out, err))
+        self.started.append(start(self.folder, *words, number=len(self.started), **extra))
         return self.started[-1]
 
     def worker(self, name: str, *words: str) -> Process:
