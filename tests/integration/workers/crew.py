@@ -25,29 +25,25 @@ from dragancorp.lifecycle.commands import By
 from dragancorp.lifecycle.rows import MissionRow, SessionRow
 from dragancorp.missions.commands import Requester
 from dragancorp.registry.queries import GetLane, GetMission, ReadLedger, ReadSessionLedger
-from dragancorp.tokens_file import Token, TokenBook, digest_of, operator_token, worker_token
+from dragancorp.tokens_file import TokenBook, operator_token, worker_token
 from dragancorp_contracts.lifecycle import Actor
 
 LANE = "vp.coder.primary"
-OTHER = "vp.research"
 AUTOMATION = "https://dragancorp.dev/specs/automation-mission/v1/schema.json"
 CALLER = Requester(by=By(kind=Actor.CALLER, name="simone"))
-WORKER, OPERATOR, STRANGER = "workers-token", "operators-token", "another-lanes-token"
+WORKER, OPERATOR = "workers-token", "operators-token"
 LANES = """
 lanes:
   - vp_id: vp.coder.primary
     executor: {type: automation, allow: [sh, sleep, "true"], cancel_grace_seconds: 0.3}
     lease_ttl: %g
     recovery: {backoff: 0.1}
-  - vp_id: vp.research
-    executor: {type: automation, allow: ["true"]}
 """
 
 
 def tokens() -> TokenBook:
-    """A worker's, an operator's, and one of a worker for another lane."""
-    other = Token(name="other", sha256=digest_of(STRANGER), scopes=frozenset({"lanes:run"}), vp_ids=frozenset({OTHER}))
-    return TokenBook([worker_token(WORKER), operator_token(OPERATOR), other])
+    """A worker's and an operator's."""
+    return TokenBook([worker_token(WORKER), operator_token(OPERATOR)])
 
 
 def environment(**extra: str) -> dict[str, str]:

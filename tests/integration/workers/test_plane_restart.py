@@ -15,7 +15,8 @@ import pytest
 
 from .crew import AUTOMATION, LANE, LANES, Process, eventually, start
 
-pytestmark = pytest.mark.anyio
+# Real processes: what takes seconds takes a minute where many others run.
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
 
 class Host:

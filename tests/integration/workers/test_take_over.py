@@ -10,7 +10,8 @@ from dragancorp_contracts.lifecycle import MissionState
 
 from .crew import CALLER, Crew, alive, eventually, gone, up, worker_http
 
-pytestmark = pytest.mark.anyio
+# Real processes: what takes seconds takes a minute where many others run.
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
 
 def once(crew: Crew, seconds: str) -> str:
