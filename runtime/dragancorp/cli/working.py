@@ -92,12 +92,11 @@ async def _link(asked: Working) -> AsyncIterator[tuple[LaneLink, str]]:
         # A worker over HTTP needs none of it, and starts much sooner without.
         from dragancorp.control_plane import open_store
         from dragancorp.lanes.store_link import StoreLink
-        from dragancorp.registry.sqlite import SqliteStore
 
         store = await open_store(asked.db, SystemClock())
         try:
             # Whoever opens an SQLite file owns it, and its lease ends with this process.
-            yield StoreLink(store, embedded=isinstance(store, SqliteStore)), "the database"
+            yield StoreLink(store, embedded=store.sole_owner), "the database"
         finally:
             await store.close()
         return

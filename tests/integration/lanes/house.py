@@ -203,6 +203,11 @@ class House:
 
     # -- missions
 
+    async def dispatch_to_nobody(self) -> str:
+        """A mission for a lane that nobody serves yet."""
+        await self.configure()
+        return await self.dispatch()
+
     async def dispatch(self, *commands: Sequence[str], **members: Any) -> str:
         """A mission, of these commands where the lane runs any; answers its id."""
         envelope: dict[str, Any] = {
