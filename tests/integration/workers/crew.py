@@ -170,14 +170,20 @@ async def crew_of(folder: Path, lease_ttl: float) -> AsyncIterator[Crew]:
         plane = await ControlPlane.open(database, lanes=folder / "lanes.yaml", serve_lanes=False)
         stack.push_async_callback(plane.close)
         url = await stack.enter_async_context(_served(plane))
-        crew = Crew(folder, plane, url)
-        try:
+        async with crew_on(Crew(folder, plane, url)) as crew:
             yield crew
-        finally:
-            for one in crew.started:
-                with suppress(psutil.NoSuchProcess):
-                    one.process.kill()
-                await asyncio.to_thread(one.process.wait)
+
+
+@asynccontextmanager
+async def crew_on(crew: Crew) -> AsyncIterator[Crew]:
+    """A crew whose processes are ended afterwards."""
+    try:
+        yield crew
+    finally:
+        for one in crew.started:
+            with suppress(psutil.NoSuchProcess):
+                one.process.kill()
+            await asyncio.to_thread(one.process.wait)
 
 
 @asynccontextmanager
