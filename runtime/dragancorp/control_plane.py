@@ -9,9 +9,6 @@ await plane.close()
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
-from decimal import Decimal
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -25,11 +22,11 @@ from dragancorp.gateway.delegation import Delegation, Desk
 from dragancorp.gateway.routing import Route, Router
 from dragancorp.gateway.turn_counts import TurnCounts
 from dragancorp.gateway.turns import Primary, Turn, closing
-from dragancorp.lanes.lane_runtime import LaneRuntime, LaneSetup
+from dragancorp.lanes.configuration import ConfiguredLane, configure_lanes
+from dragancorp.lanes.lane_runtime import LaneRuntime
 from dragancorp.lanes.store_link import StoreLink
 from dragancorp.lanes_file import Lane, read_lanes
 from dragancorp.lifecycle.commands import By
-from dragancorp.lifecycle.facts import LanePolicy
 from dragancorp.missions.commands import Missions
 from dragancorp.missions.decisions import Decisions
 from dragancorp.missions.reconciler import Reconciler, stop
@@ -42,7 +39,7 @@ from dragancorp.registry.queries import GetLane, ListLanes, ReadSnapshot
 from dragancorp.registry.sqlite import SqliteStore
 from dragancorp.rollout.snapshot import snapshot
 from dragancorp.rules import checked
-from dragancorp.settings import LaneFlags, Settings
+from dragancorp.settings import Settings
 from dragancorp_contracts.lifecycle import Actor, SessionState
 
 if TYPE_CHECKING:
@@ -53,24 +50,8 @@ POSTGRES_SCHEMES = ("postgresql://", "postgres://")
 FLUSH_SECONDS = 1.0
 FIRST_LEASE_SECONDS = 5.0  # how long opening waits for the lanes of this process; a lease takes one commit
 FIRST_LEASE_PAUSE_SECONDS = 0.01  # a lease alone wakes nobody who watches a lane, so opening looks too
-DEFAULT_HEARTBEATS_A_TTL = 4  # the contract allows three at least
 
 log = structlog.get_logger("dragancorp.control_plane")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ConfiguredLane:
-    """A lane of this plane: its configuration, flags and policy, and where its files are."""
-
-    lane: Lane
-    flags: LaneFlags
-    policy: LanePolicy
-    root: Path
-
-    @property
-    def vp_id(self) -> str:
-        """The lane."""
-        return self.policy.vp_id
 
 
 class ControlPlane:
@@ -175,14 +156,7 @@ class ControlPlane:
             if not lane.flags.on:
                 log.info("the lane is off", action="lane.off", vp_id=lane.vp_id)
                 continue
-            setup = LaneSetup(
-                vp_id=lane.vp_id,
-                executor=partial(make_executor, lane.lane["executor"]),
-                executor_config=lane.lane["executor"],
-                workspace=lane.lane.get("workspace", {}),
-                root=lane.root,
-            )
-            runtime = LaneRuntime(setup, link, self.clock, vp_runtime_id=runtime_id)
+            runtime = LaneRuntime(lane.setup(), link, self.clock, vp_runtime_id=runtime_id)
             self._runtimes.append(runtime)
             self._serving.append(asyncio.create_task(runtime.run(), name=f"lane {lane.vp_id}"))
 
@@ -300,45 +274,3 @@ def checked_lanes(lanes: Sequence[Lane]) -> Sequence[Lane]:
     if lanes:  # a plane may do without; a file that names none is a mistake
         checked("lanes-file", {"lanes": [dict(lane) for lane in lanes]})
     return lanes
-
-
-def configure_lanes(lanes: Sequence[Lane], folder: Path) -> list[ConfiguredLane]:
-    """Configurations with their flags, policies and folders. Raises `settings_invalid`, `lanes_file_invalid`."""
-    return [_configured(lane, folder) for lane in lanes]
-
-
-def _configured(lane: Lane, folder: Path) -> ConfiguredLane:
-    flags = LaneFlags.read(lane.get("flag"))
-    ttl = flags.lease_ttl_seconds or lane.get("lease_ttl", LanePolicy.lease_ttl)
-    interval = lane.get("heartbeat_interval", ttl / DEFAULT_HEARTBEATS_A_TTL)
-    # By the digits as written, as rule LAN-1 has it: a TTL from the environment comes after that rule.
-    if Decimal(str(interval)) * 3 > Decimal(str(ttl)):
-        raise DraganError(
-            ErrorCode.SETTINGS_INVALID,
-            f"{lane['vp_id']}: a heartbeat every {interval:g} s is too slow for a lease of {ttl:g} s; at most a third",
-        )
-    recovery = lane.get("recovery", {})
-    given = {
-        name: lane[name]
-        for name in (
-            "start_timeout",
-            "cancel_deadline",
-            "idle_limit",
-            "backstop",
-            "parallel_missions",
-            "queue_limit",
-        )
-        if name in lane
-    }
-    policy = LanePolicy(
-        vp_id=lane["vp_id"],
-        lease_ttl=ttl,
-        heartbeat_interval=interval,
-        retry=recovery.get("policy", "retry") == "retry",
-        max_attempts=recovery.get("max_attempts", LanePolicy.max_attempts),
-        backoff=recovery.get("backoff", LanePolicy.backoff),
-        claims_per_hour=lane.get("quotas", {}).get("claims_per_hour"),
-        **given,
-    )
-    root = flags.workspace_dir or folder / lane["vp_id"]
-    return ConfiguredLane(lane=lane, flags=flags, policy=policy, root=root)

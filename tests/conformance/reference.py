@@ -29,7 +29,7 @@ lanes:
     queue_limit: 0
 """
 SCOPES = {
-    FULL_TOKEN: ["missions:read", "missions:write", "ops:read", "ops:write", "fleet:write"],
+    FULL_TOKEN: ["missions:read", "missions:write", "ops:read", "ops:write", "lanes:run", "fleet:write"],
     LIMITED_TOKEN: ["missions:read"],
 }
 

@@ -8,7 +8,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from ..errors import ErrorCode
 from . import operations
-from .exchange import AnyRequest, Authenticate, receive, respond
+from .exchange import AnyRequest, Authenticate, receive, respond, while_connected
 from .records import ApiProblem
 from .service import OpsService
 
@@ -53,7 +53,8 @@ def build_handlers(service: OpsService, authenticate: Authenticate) -> list[HTTP
 
     async def list_mission_events(request: AnyRequest) -> Response[Any]:
         call = await receive(operations.LIST_MISSION_EVENTS, request, authenticate)
-        answer = await service.list_mission_events(call.principal, **call.arguments)
+        asked = service.list_mission_events(call.principal, **call.arguments)
+        answer = await (while_connected(request, asked) if call.waits else asked)
         return respond(operations.LIST_MISSION_EVENTS, answer)
 
     handlers.append(_handler(operations.LIST_MISSION_EVENTS)(list_mission_events))
@@ -179,7 +180,8 @@ def build_handlers(service: OpsService, authenticate: Authenticate) -> list[HTTP
 
     async def renew_lease(request: AnyRequest) -> Response[Any]:
         call = await receive(operations.RENEW_LEASE, request, authenticate)
-        answer = await service.renew_lease(call.principal, **call.arguments)
+        asked = service.renew_lease(call.principal, **call.arguments)
+        answer = await (while_connected(request, asked) if call.waits else asked)
         return respond(operations.RENEW_LEASE, answer)
 
     handlers.append(_handler(operations.RENEW_LEASE)(renew_lease))
@@ -200,7 +202,8 @@ def build_handlers(service: OpsService, authenticate: Authenticate) -> list[HTTP
 
     async def claim_missions(request: AnyRequest) -> Response[Any]:
         call = await receive(operations.CLAIM_MISSIONS, request, authenticate)
-        answer = await service.claim_missions(call.principal, **call.arguments)
+        asked = service.claim_missions(call.principal, **call.arguments)
+        answer = await (while_connected(request, asked) if call.waits else asked)
         return respond(operations.CLAIM_MISSIONS, answer)
 
     handlers.append(_handler(operations.CLAIM_MISSIONS)(claim_missions))

@@ -5,7 +5,6 @@ import contextlib
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import structlog
@@ -13,16 +12,13 @@ import structlog
 from dragancorp.cli import output, stopping
 from dragancorp.cli.connection import Server, worker_client
 from dragancorp.clock import SystemClock
-from dragancorp.control_plane import ConfiguredLane, configure_lanes, open_store
 from dragancorp.errors import DraganError, ErrorCode
-from dragancorp.executors.catalogue import make_executor
+from dragancorp.lanes.configuration import ConfiguredLane, configure_lanes
 from dragancorp.lanes.http_link import HttpLink
-from dragancorp.lanes.lane_runtime import LaneRuntime, LaneSetup
+from dragancorp.lanes.lane_runtime import LaneRuntime
 from dragancorp.lanes.link import LaneLink
-from dragancorp.lanes.store_link import StoreLink
 from dragancorp.lanes_file import read_lanes
 from dragancorp.registry.identifiers import new_id
-from dragancorp.registry.sqlite import SqliteStore
 
 # On top of what stopping a mission may take: for the last reports, when the plane is not there to hear them. What is
 # not said then is found by the next worker: receipts keep finished work from being run again.
@@ -55,14 +51,7 @@ async def work(asked: Working) -> None:
         lambda: output.note("stopped at once; what was running is taken up again by the next worker")
     )
     async with _link(asked) as (link, where):
-        setup = LaneSetup(
-            vp_id=lane.vp_id,
-            executor=partial(make_executor, lane.lane["executor"]),
-            executor_config=lane.lane["executor"],
-            workspace=lane.lane.get("workspace", {}),
-            root=lane.root,
-        )
-        runtime = LaneRuntime(setup, link, SystemClock(), vp_runtime_id=new_id("r"))
+        runtime = LaneRuntime(lane.setup(), link, SystemClock(), vp_runtime_id=new_id("r"))
         serving = asyncio.create_task(runtime.run(), name=f"lane {lane.vp_id}")
         told = asyncio.create_task(stop.wait(), name="stop")
         output.note(f"working for {lane.vp_id} through {where}; files in {lane.root}")
@@ -100,10 +89,14 @@ async def _drain(
 async def _link(asked: Working) -> AsyncIterator[tuple[LaneLink, str]]:
     """The way to the registry, and its name for people."""
     if asked.db is not None:
+        # A worker over HTTP needs none of it, and starts much sooner without.
+        from dragancorp.control_plane import open_store
+        from dragancorp.lanes.store_link import StoreLink
+
         store = await open_store(asked.db, SystemClock())
         try:
             # Whoever opens an SQLite file owns it, and its lease ends with this process.
-            yield StoreLink(store, embedded=isinstance(store, SqliteStore)), "the database"
+            yield StoreLink(store, embedded=store.sole_owner), "the database"
         finally:
             await store.close()
         return

@@ -76,6 +76,8 @@ class Operation:
     body: Body | None = None
     statuses: tuple[int, ...] = ()
     media_type: str = "application/json"
+    waits: bool = False
+    """Whether the caller may ask it to wait for news, by a parameter or a member `wait`."""
     model: tuple[str, str] | None = None
     """Module and class of what a success answers, where every success answers one contract's root."""
 
@@ -159,6 +161,10 @@ class Document:
             for status, answer in source["responses"].items()
             if status.startswith("2")
         }
+        parameters = (
+            *self._parameters(item, f"{place}"),
+            *self._parameters(source, f"{place}/{method}"),
+        )
         return Operation(
             id=source["operationId"],
             method=method.upper(),
@@ -169,10 +175,11 @@ class Document:
             public=source.get("security", self.source.get("security", [])) == [],
             served=source["x-dragan-status"] == "served",
             level=source["x-dragan-level"],
-            parameters=tuple(self._parameters(item, f"{place}")) + tuple(self._parameters(source, f"{place}/{method}")),
+            parameters=parameters,
             body=self._body(source, f"{place}/{method}"),
             statuses=tuple(sorted(int(status) for status in successes)),
             media_type=_media_type(successes),
+            waits=any(one.name == "wait" for one in parameters) or self._body_waits(source),
             model=self._model(successes),
         )
 
@@ -210,6 +217,10 @@ class Document:
             description=body.get("description", ""),
             media_type=media_type,
         )
+
+    def _body_waits(self, source: dict[str, Any]) -> bool:
+        media = self._followed(source.get("requestBody", {}))[0].get("content", {}).get(JSON_TYPE, {})
+        return "wait" in self._followed(media.get("schema", {}))[0].get("properties", {})
 
     def _model(self, successes: dict[str, Any]) -> tuple[str, str] | None:
         found = {

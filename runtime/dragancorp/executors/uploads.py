@@ -47,11 +47,8 @@ async def receive(folder: Path, name: str, sha256: str, parts: AsyncIterator[byt
 
 def missing(folder: Path, references: Sequence[Mapping[str, Any]]) -> list[str]:
     """The names of the references that no file here answers, byte for byte. Blocks for as long as hashing takes."""
-    return [
-        reference["name"]
-        for reference in references
-        if artifacts.digest_of(folder, reference["name"]) != (reference["sha256"], reference["size_bytes"])
-    ]
+    wanted = {(one["name"], one["sha256"], one["size_bytes"]) for one in references}
+    return sorted({name for name, *content in wanted if artifacts.digest_of(folder, name) != tuple(content)})
 
 
 def _add(file: Any, digest: Any, part: bytes) -> None:

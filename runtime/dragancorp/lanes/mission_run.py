@@ -11,11 +11,12 @@ import structlog
 
 from dragancorp.clock import Clock
 from dragancorp.errors import DraganError, ErrorCode
-from dragancorp.executors import artifacts, receipts
+from dragancorp.executors import receipts
 from dragancorp.executors.protocol import Executor, MissionContext, ProcessRunner
 from dragancorp.executors.workspace import Workspace
 from dragancorp.lanes.keeper import Keeper, Unwanted
 from dragancorp.lanes.link import Claimed, LaneLink, Report
+from dragancorp.lanes.outputs import Outputs
 from dragancorp.lanes.questions import EARLY_SECONDS, WANTED_REASON, Question, asked, waits_for_people
 from dragancorp_contracts.lifecycle import MissionTrigger, ReasonCode
 
@@ -62,6 +63,7 @@ class MissionRun:
         self._question: Question | None = None  # what it waits for from a person
         self._held_up = False  # it is our own report that waits, and not the executor
         self._mission_id = claimed.mission_id
+        self._outputs = Outputs(hands.link, hands.keeper, hands.workspace, hands.clock, claimed)
 
     async def run(self) -> Report | None:
         """See the class. A failure of the executor is an answer, not an exception."""
@@ -250,10 +252,7 @@ class MissionRun:
         return {name: value + before.get(name, 0) for name, value in event["usage"].items()}
 
     async def _pass_on_artifact(self, event: Event) -> None:
-        folder = self._hands.workspace.artifacts_dir(self._mission_id)
-        index = await asyncio.to_thread(artifacts.index, folder)
-        found = [artifact.as_json() for artifact in index.artifacts if artifact.name == event["path"]]
-        known = await self._uploaded(found)
+        known = await self._outputs.named(event["path"])
         if known:
             content = {"summary": event.get("description", ""), "artifact_refs": known}
             await self._send(self._report(MissionTrigger.REPORT, content=content, references=known))
@@ -285,40 +284,6 @@ class MissionRun:
             if self._question is waiting:
                 self._question = None
 
-    async def _uploaded(self, references: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Bring files to where the registry's readers find them; answers those that are there now."""
-        there: list[dict[str, Any]] = []
-        for reference in references:
-            try:
-                await self._upload(reference)
-            except DraganError as error:
-                if error.code in (ErrorCode.STALE_EPOCH, ErrorCode.MISSION_TERMINAL):
-                    raise
-                # Too large, or changed while it was read: the mission goes on without it, and a required one is missed.
-                log.warning(
-                    "an artifact is left out",
-                    action="mission.artifact_ignored",
-                    name=reference["name"],
-                    reason=error.detail,
-                )
-            else:
-                there.append(reference)
-        return there
-
-    async def _upload(self, reference: Mapping[str, Any]) -> None:
-        """Upload until the registry has taken or refused it, as with reports."""
-        hands = self._hands
-        file = hands.workspace.artifacts_dir(self._mission_id) / reference["name"]
-        while True:
-            try:
-                await hands.link.upload(hands.keeper.lease, self._claimed, file, reference)
-            except DraganError as error:
-                if not error.entry.retryable:
-                    raise
-                await hands.clock.sleep(REPORT_PAUSE_SECONDS)
-            else:
-                return
-
     async def _ending(self, final: Event | None) -> Report | None:
         if final is None:
             return self._crashed(RuntimeError("the executor ended without a result"))
@@ -328,7 +293,7 @@ class MissionRun:
             case "cancelled":
                 return self._report(MissionTrigger.STOPPED, content=self._content(final))
         content = self._content(final)
-        index = await self._uploaded(await asyncio.to_thread(self._index))
+        index = await self._outputs.everything()
         return self._report(
             MissionTrigger.FAIL, reason=_reason(final.get("reason_code")), content=content, references=index
         )
@@ -343,7 +308,7 @@ class MissionRun:
 
     async def _completed(self, final: Event) -> Report:
         content = self._content(final)
-        index = await self._uploaded(await asyncio.to_thread(self._index))
+        index = await self._outputs.everything()
         receipt = receipts.Receipt(
             mission_id=self._mission_id,
             attempt=self._claimed.attempt,
@@ -369,14 +334,6 @@ class MissionRun:
         if found.reason is not None:
             log.warning("no use in this receipt", action="mission.receipt_unusable", reason=found.reason)
         return found.receipt
-
-    def _index(self) -> list[dict[str, Any]]:
-        index = artifacts.index(self._hands.workspace.artifacts_dir(self._mission_id))
-        for ignored in index.ignored:
-            log.warning(
-                "an artifact is left out", action="mission.artifact_ignored", name=ignored.name, reason=ignored.reason
-            )
-        return [artifact.as_json() for artifact in index.artifacts]
 
     def _crashed(self, error: Exception) -> Report:
         log.warning(

@@ -21,7 +21,7 @@ from dragancorp.registry.operations import (
     Stored,
 )
 from dragancorp.registry.port import Store, lane_topic
-from dragancorp.registry.queries import GetLane
+from dragancorp.registry.queries import GetLane, ListHeld
 from dragancorp_contracts.lifecycle import Actor, Holder, SessionTrigger
 
 CLAIM_PAUSE_SECONDS = 1.0  # the safety net under the wake-ups: what becomes due by the clock alone
@@ -70,15 +70,24 @@ class StoreLink:
     async def renewal(self, lease: Lease, *, wait: float = 0.0, seen: str | None = None) -> Renewal:
         """`renew` with the whole lane session in its answer."""
         until = self._clock.monotonic() + wait
-        operation = RenewLease(vp_id=lease.vp_id, owner=lease.owner, lease_epoch=lease.epoch)
         with self._store.watch(lane_topic(lease.vp_id)) as changes:
-            renewal = await self._store.execute(operation)
+            renewal = await self._store.execute(
+                RenewLease(vp_id=lease.vp_id, owner=lease.owner, lease_epoch=lease.epoch)
+            )
             left = until - self._clock.monotonic()
             if left > 0 and mark(renewal) == seen and await changes.wait(left):
                 # What others did is told even where it looks as before: a mission that was claimed and lost since then
                 # is missing from both answers.
-                renewal = await self._store.execute(operation)
+                renewal = await self._look(lease)
         return renewal
+
+    async def _look(self, lease: Lease) -> Renewal:
+        """What a renewal would say, without one: whoever waits for this may have died meanwhile."""
+        held = await self._store.read(ListHeld(vp_id=lease.vp_id))
+        record = await self._store.read(GetLane(vp_id=lease.vp_id))
+        if record is None or (record.row.lease_owner, record.row.lease_epoch) != (lease.owner, lease.epoch):
+            raise DraganError(ErrorCode.STALE_EPOCH, f"the lease of {lease.vp_id!r} is held by someone else, or nobody")
+        return Renewal(session=record.row, policy=record.policy, held=held)
 
     async def ready(self, lease: Lease, *, executor_session_id: str, outcome: str, workspace: str | None) -> None:
         """See `LaneLink.ready`."""

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from dragancorp.lifecycle.facts import LanePolicy
 from dragancorp.lifecycle.rows import MissionRow, SessionRow
-from dragancorp.registry.operations import Stored
+from dragancorp.registry.operations import HeldMission, Stored
 
 AnswerT = TypeVar("AnswerT", covariant=True)
 
@@ -129,8 +129,8 @@ class ListOverdue(Query[tuple[Overdue, ...]]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ListHeld(Query[tuple[MissionRow, ...]]):
-    """Missions that a lane holds."""
+class ListHeld(Query[tuple[HeldMission, ...]]):
+    """Missions that a lane holds, the oldest first, as its holder is told of them."""
 
     vp_id: str
 

@@ -12,13 +12,13 @@ from dragancorp.lifecycle.facts import LanePolicy
 from dragancorp.lifecycle.rows import MissionRow
 from dragancorp.registry import queries, statements
 from dragancorp.registry.audit_reads import AUDITS
-from dragancorp.registry.operations import Stored
+from dragancorp.registry.operations import HeldMission, Stored
 from dragancorp.registry.queries import Query
-from dragancorp.registry.rows import SESSION_COLUMNS, STORED_COLUMNS, session_from, stored_from
+from dragancorp.registry.rows import SESSION_COLUMNS, STORED_COLUMNS, held_from, session_from, stored_from
 from dragancorp.registry.statements import word
 from dragancorp.registry.tables import ARTIFACTS, COUNTERS, MISSION_EVENTS, MISSIONS, OUTBOX, SESSION_EVENTS, SESSIONS
 from dragancorp.registry.transaction import UNFINISHED
-from dragancorp_contracts.lifecycle import Holder, MissionState
+from dragancorp_contracts.lifecycle import MissionState
 
 AnswerT = TypeVar("AnswerT")
 
@@ -121,11 +121,9 @@ def _list_overdue(connection: Connection, query: queries.ListOverdue) -> tuple[q
     )
 
 
-def _list_held(connection: Connection, query: queries.ListHeld) -> tuple[MissionRow, ...]:
-    records = connection.execute(
-        select(*STORED_COLUMNS).where(MISSIONS.c.vp_id == query.vp_id, MISSIONS.c.holder == word(Holder.LANE))
-    ).all()
-    return tuple(stored_from(record).row for record in records)
+def _list_held(connection: Connection, query: queries.ListHeld) -> tuple[HeldMission, ...]:
+    records = connection.execute(statements.HELD_BY_LANE, {"vp_id": query.vp_id}).all()
+    return tuple(held_from(record) for record in records)
 
 
 def _count_undelivered(connection: Connection, query: queries.CountUndelivered) -> int:

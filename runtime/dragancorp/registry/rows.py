@@ -1,14 +1,15 @@
 """Between records of the database and rows of the life cycles."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
+from dragancorp.jsonio import loads
 from dragancorp.lifecycle.facts import LanePolicy
 from dragancorp.lifecycle.ledger_entry import utc_text
 from dragancorp.lifecycle.rows import MissionRow, SessionRow
-from dragancorp.registry.operations import Stored
+from dragancorp.registry.operations import HeldMission, Stored
 from dragancorp.registry.tables import MISSIONS, SESSIONS
 
 MISSION_FIELDS = tuple(field.name for field in fields(MissionRow))
@@ -34,6 +35,23 @@ def session_from(record: Sequence[Any]) -> tuple[SessionRow, LanePolicy]:
     """A lane session and its policy from a record of `SESSION_COLUMNS`."""
     *facts, policy = tuple(record)
     return SessionRow(**dict(zip(SESSION_FIELDS, facts, strict=True))), LanePolicy(**policy)
+
+
+def held_from(record: Sequence[Any]) -> HeldMission:
+    """A mission in a lane's hands from a record of `statements.HELD_BY_LANE`."""
+    mission_id, attempt, state, asked, resumed = record
+    return HeldMission(
+        mission_id=mission_id,
+        attempt=attempt,
+        state=state.value,
+        cancel_asked=asked is not None,
+        decision=None if resumed is None else decision_in(loads(resumed)),
+    )
+
+
+def decision_in(resumed: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a holder is told of the entry that lets its mission go on."""
+    return {**resumed.get("decision", {}), "sequence": resumed["sequence"]}
 
 
 def claim_key(row: MissionRow) -> str:

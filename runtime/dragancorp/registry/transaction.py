@@ -24,9 +24,18 @@ from dragancorp.registry import statements
 from dragancorp.registry.operations import HeldMission, Stored
 from dragancorp.registry.port import Scheduler, lane_topic, mission_topic
 from dragancorp.registry.prepared import Counts, LaneAloneNeeded, PreparedConnection
-from dragancorp.registry.rows import MISSION_FIELDS, SESSION_FIELDS, claim_key, ends_at, session_from, stored_from
+from dragancorp.registry.rows import (
+    MISSION_FIELDS,
+    SESSION_FIELDS,
+    claim_key,
+    decision_in,
+    ends_at,
+    held_from,
+    session_from,
+    stored_from,
+)
 from dragancorp.registry.statements import LaneLock
-from dragancorp_contracts.lifecycle import Actor, MissionState
+from dragancorp_contracts.lifecycle import Actor, EventType, MissionState
 
 
 def report_digest(trigger: str, reason: str | None, content: Mapping[str, Any]) -> str:
@@ -43,11 +52,6 @@ def is_orphan_signal(event: Mapping[str, Any]) -> bool:
 
 MAY_DISPATCH_AT_ONCE = 200
 """Dispatches that may be under way in one lane before they take turns: above any sensible number of connections."""
-
-
-def decision_in(resumed: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a holder is told of the entry that lets its mission go on."""
-    return {**resumed.get("decision", {}), "sequence": resumed["sequence"]}
 
 
 class Batch:
@@ -158,16 +162,7 @@ class Transaction:
     def held_by(self, vp_id: str) -> list[HeldMission]:
         """The missions a lane holds, oldest first."""
         records = self.connection.execute(statements.HELD_BY_LANE, {"vp_id": vp_id}).all()
-        return [
-            HeldMission(
-                mission_id=mission_id,
-                attempt=attempt,
-                state=state.value,
-                cancel_asked=asked is not None,
-                decision=None if resumed is None else decision_in(loads(resumed)),
-            )
-            for mission_id, attempt, state, asked, resumed in records
-        ]
+        return [held_from(record) for record in records]
 
     def decision_before(self, mission_id: str, claim: int) -> Mapping[str, Any] | None:
         """What let a mission go on, in the entry before that of its claim; None: something else stands there."""
@@ -297,8 +292,8 @@ class Transaction:
         self._tell_lane(row.vp_id, change.events)
 
     def _tell_lane(self, vp_id: str, events: Sequence[Mapping[str, Any]]) -> None:
-        """Wake the lane's worker for what others did; what it did itself it knows."""
-        if any(event["actor"]["kind"] != Actor.LANE for event in events):
+        """Wake the lane's worker for what others did, and for its claims: its heartbeat has to hear of them."""
+        if any(event["actor"]["kind"] != Actor.LANE or event["type"] == EventType.MISSION_ACCEPTED for event in events):
             self.topics.add(lane_topic(vp_id))
 
     # -- counting

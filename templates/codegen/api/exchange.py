@@ -4,13 +4,14 @@ The order is the same everywhere: who asks (401), what it may (403), whether the
 (400), media type (415), size (413), JSON (400), the document (422). So nobody learns what exists before it may know.
 """
 
+import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from inspect import isawaitable
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 from litestar import Request, Response
@@ -22,9 +23,10 @@ from ..judge import Violation, pointer, rule_id, violations_at
 from .operations import Body, Operation, Parameter
 from .records import Answer, ApiProblem, EventStream, Principal
 
-__all__ = ["AnyRequest", "Authenticate", "Call", "receive", "respond"]
+__all__ = ["AnyRequest", "Authenticate", "Call", "receive", "respond", "while_connected"]
 
 AnyRequest = Request[Any, Any, Any]
+AnswerT = TypeVar("AnswerT")
 
 Authenticate = Callable[[Mapping[str, str]], Principal | Awaitable[Principal]]
 """Given the request's headers (names in lower case), who asks; raises when nobody known does."""
@@ -51,6 +53,12 @@ class Call:
         if self._principal is None:
             raise TypeError("a public operation knows nobody")
         return self._principal
+
+    @property
+    def waits(self) -> bool:
+        """Whether the caller asks to wait for news."""
+        document = self.arguments.get("document") or {}
+        return bool(self.arguments.get("wait") or document.get("wait"))
 
 
 async def receive(operation: Operation, request: AnyRequest, authenticate: Authenticate) -> Call:
@@ -218,6 +226,26 @@ def _too_large(limit: int) -> ApiProblem:
     return ApiProblem(
         ErrorCode.BODY_TOO_LARGE, f"the body is larger than {limit} bytes", facts={"limit_bytes": limit}
     )
+
+
+async def while_connected(request: AnyRequest, asked: Coroutine[Any, Any, AnswerT]) -> AnswerT:
+    """The answer, unless the caller leaves before it: then nothing more is done for it, and nothing given to it."""
+    work, left = asyncio.ensure_future(asked), asyncio.ensure_future(_left(request))
+    try:
+        await asyncio.wait({work, left}, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            raise ApiProblem(ErrorCode.INTERNAL_ERROR, "the caller left before there was an answer")
+        return work.result()
+    finally:
+        for task in (work, left):
+            task.cancel()
+        await asyncio.gather(work, left, return_exceptions=True)
+
+
+async def _left(request: AnyRequest) -> None:
+    """Return when the caller has closed the connection; what it still sends is dropped."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def respond(operation: Operation, answer: Answer | EventStream) -> Response[Any]:

@@ -35,8 +35,14 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
 
 
 @pytest.fixture
-async def house(store: SqliteStore, tmp_path: Path) -> AsyncIterator[House]:
-    async with house_of(store, SystemClock(), tmp_path / "lane") as house:
+def link_kind() -> str:
+    """How the house's workers reach the registry; see `both_links`."""
+    return "store"
+
+
+@pytest.fixture
+async def house(store: SqliteStore, tmp_path: Path, link_kind: str) -> AsyncIterator[House]:
+    async with house_of(store, SystemClock(), tmp_path / "lane", link_kind) as house:
         yield house
 
 

@@ -3,12 +3,13 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 from dragancorp.clock import Clock
 from dragancorp.errors import DraganError
@@ -29,7 +30,11 @@ from dragancorp.registry.queries import GetLane, GetMission, ReadLedger, ReadSes
 from dragancorp_contracts.errors import ErrorCode
 from dragancorp_contracts.lifecycle import Actor, MissionTrigger, SessionState, SessionTrigger
 
+from .served import link_to, served
+
 LANE = "vp.coder.primary"
+both_links = pytest.mark.parametrize("link_kind", ["store", "http"])
+"""The worker is one, whatever lies between it and the registry."""
 AUTOMATION = "https://dragancorp.dev/specs/automation-mission/v1/schema.json"
 CALLER = Requester(by=By(kind=Actor.CALLER, name="simone"))
 OPERATOR = By(kind=Actor.OPERATOR, name="ops", reason="a test", way="cli")
@@ -91,20 +96,23 @@ class Scripted:
         self.closed += 1
 
 
-class FlakyLink(StoreLink):
+class FlakyLink:
     """A link that can be cut (`cut`: every renewal fails) or go silent (`silent`: none is ever answered)."""
 
-    def __init__(self, store: Store) -> None:
-        super().__init__(store)
+    def __init__(self, link: LaneLink) -> None:
+        self._link = link
         self.cut = False
         self.silent = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._link, name)
 
     async def renew(self, lease: Lease, *, wait: float = 0.0, seen: str | None = None) -> Holding:
         if self.cut:
             raise DraganError(ErrorCode.SERVER_UNREACHABLE, "the cable is cut")
         if self.silent:
             await asyncio.Event().wait()
-        return await super().renew(lease, wait=wait, seen=seen)
+        return await self._link.renew(lease, wait=wait, seen=seen)
 
 
 @dataclass
@@ -114,6 +122,7 @@ class House:
     store: Store
     clock: Clock
     root: Path
+    link: LaneLink
     serving: dict[LaneRuntime, "asyncio.Task[None]"] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -150,7 +159,7 @@ class House:
         else:
             made = executor  # type: ignore[assignment]
         setup = LaneSetup(vp_id=LANE, executor=made, executor_config=config, workspace=workspace or {}, root=self.root)
-        runtime = LaneRuntime(setup, link or StoreLink(self.store), self.clock, vp_runtime_id="rt-1")
+        runtime = LaneRuntime(setup, link or self.link, self.clock, vp_runtime_id="rt-1")
         self.serving[runtime] = asyncio.create_task(runtime.run())
         if wait:
             await self.session_is(SessionState.ACTIVE, opened=True)
@@ -193,6 +202,11 @@ class House:
         await self.store.execute(StepSession(vp_id=LANE, command=SessionCommand(trigger=trigger, by=OPERATOR)))
 
     # -- missions
+
+    async def dispatch_to_nobody(self) -> str:
+        """A mission for a lane that nobody serves yet."""
+        await self.configure()
+        return await self.dispatch()
 
     async def dispatch(self, *commands: Sequence[str], **members: Any) -> str:
         """A mission, of these commands where the lane runs any; answers its id."""
@@ -255,23 +269,29 @@ class DeadLink:
 
     def __getattr__(self, name: str) -> Any:
         def dead(*said: Any, **more: Any) -> Any:
-            raise DraganError(ErrorCode.SERVER_UNREACHABLE, "dead")
+            raise DraganError(ErrorCode.INTERNAL_ERROR, "dead")
 
         return dead
 
 
 @asynccontextmanager
-async def house_of(store: Store, clock: Clock, root: Path) -> AsyncIterator[House]:
-    """A house whose reconciler runs; everybody is dismissed at the end."""
-    house = House(store, clock, root)
-    reconciling = asyncio.create_task(house.reconciler.run())
-    try:
-        yield house
-    finally:
-        for runtime in house.serving:
-            runtime.hand_back()
-        await asyncio.gather(*house.serving.values(), return_exceptions=True)
-        await stop(reconciling)
+async def house_of(store: Store, clock: Clock, root: Path, link_kind: str = "store") -> AsyncIterator[House]:
+    """A house whose reconciler runs, with workers inside or over HTTP; everybody is dismissed at the end."""
+    async with AsyncExitStack() as opened:
+        link: LaneLink = StoreLink(store)
+        if link_kind == "http":
+            url = await opened.enter_async_context(served(store, clock, LANE, root.parent / "plane"))
+            link = link_to(url)
+            opened.push_async_callback(link.aclose)
+        house = House(store, clock, root, link)
+        reconciling = asyncio.create_task(house.reconciler.run())
+        try:
+            yield house
+        finally:
+            for runtime in house.serving:
+                runtime.hand_back()
+            await asyncio.gather(*house.serving.values(), return_exceptions=True)
+            await stop(reconciling)
 
 
 async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float = 10) -> None:

@@ -25,7 +25,7 @@ from dragancorp.lifecycle.rows import MissionRow, SessionRow
 from dragancorp.registry.queries import GetLane, GetMission, ListMissions, ReadLedger
 from dragancorp_contracts.lifecycle import MissionState
 
-from .house import AUTOMATION, CALLER, COMMANDS, LANE, House, alive, eventually, gone, up
+from .house import AUTOMATION, CALLER, COMMANDS, LANE, House, alive, both_links, eventually, gone, up
 
 pytestmark = pytest.mark.anyio
 Opener = Callable[..., Awaitable[ControlPlane]]
@@ -272,6 +272,7 @@ async def test_a_receipt_that_is_none_of_this_mission_counts_for_nothing(open_pl
     assert (tmp_path / "lanes" / LANE / "workspace" / "runs").read_text() == "x\n"
 
 
+@both_links
 async def test_a_mission_that_keeps_killing_its_worker_is_parked_and_the_lane_goes_on(house: House) -> None:
     runtime = await house.serve(lease_ttl=1.0, max_attempts=2, backoff=0.1)
     poison = await house.dispatch(["sleep", "20.304"])

@@ -9,7 +9,7 @@ import pytest
 from dragancorp.executors.protocol import MissionContext, ProcessExited
 from dragancorp_contracts.lifecycle import MissionKind, MissionState, MissionTrigger, ReasonCode, SessionState
 
-from .house import DONE, OPERATOR, Event, FlakyLink, House, Scripted, gone, up
+from .house import DONE, OPERATOR, Event, FlakyLink, House, Scripted, both_links, gone, up
 
 pytestmark = pytest.mark.anyio
 
@@ -21,6 +21,7 @@ async def silent(agent: Scripted, envelope: Event, context: MissionContext) -> A
     yield {"type": "cancelled", "message": "stopped"}
 
 
+@both_links
 async def test_a_cancelled_mission_that_ignores_sigterm_is_killed_with_its_children(house: House) -> None:
     await house.serve(cancel_deadline=10.0)
     deaf = "trap '' TERM; sleep 20.201 & sleep 20.202; sleep 20.203"
@@ -71,6 +72,7 @@ async def test_an_executor_that_fails_to_cancel_is_stopped_all_the_same(house: H
     assert (await house.session()).lease_epoch == 1
 
 
+@both_links
 async def test_a_mission_that_finished_in_the_moment_of_its_cancel_ends_cancelled_with_its_late_result(
     house: House,
 ) -> None:
@@ -128,6 +130,7 @@ async def test_a_silent_command_is_a_running_tool(house: House) -> None:
     assert (await house.ended(await house.dispatch(["sleep", "0.8"]))).state is MissionState.COMPLETED
 
 
+@both_links
 async def test_an_executor_that_waits_for_a_person_is_not_idle(house: House) -> None:
     async def asking(agent: Scripted, envelope: Event, context: MissionContext) -> AsyncGenerator[Event, None]:
         yield {"type": "approval_wanted", "request_id": "1", "message": "may I?", "tool": "rm"}
@@ -146,6 +149,7 @@ async def test_an_executor_that_waits_for_a_person_is_not_idle(house: House) -> 
     await asyncio.wait_for(agent.asked_to_stop.wait(), 3)
 
 
+@both_links
 async def test_the_longest_runtime_ends_a_mission_and_its_process(house: House) -> None:
     await house.serve()
     mission_id = await house.dispatch(["sleep", "20.204"], budget={"max_runtime_minutes": 0.01})
@@ -167,9 +171,10 @@ async def test_the_backstop_ends_any_attempt_whatever_it_says(house: House) -> N
     assert (row.state, row.reason_code) == (MissionState.TIMED_OUT, ReasonCode.BACKSTOP_REACHED)
 
 
+@both_links
 @pytest.mark.parametrize("how", ["cut", "silent"])
 async def test_a_worker_that_could_not_renew_for_a_whole_ttl_stops_its_work(house: House, how: str) -> None:
-    link = FlakyLink(house.store)
+    link = FlakyLink(house.link)
     # An interval that does not divide the TTL: the end comes with the TTL, not with the beat after it.
     await house.serve(link=link, lease_ttl=1.5, heartbeat_interval=0.45, backoff=0.1)
     word = {"cut": "20.205", "silent": "20.206"}[how]
@@ -186,7 +191,7 @@ async def test_a_worker_that_could_not_renew_for_a_whole_ttl_stops_its_work(hous
 
 
 async def test_a_renewal_that_fails_once_does_no_harm(house: House) -> None:
-    link = FlakyLink(house.store)
+    link = FlakyLink(house.link)
     await house.serve(link=link, lease_ttl=2.0, heartbeat_interval=0.3)
     mission_id = await house.dispatch(["sleep", "1.5"])
     await house.working(mission_id)
@@ -201,6 +206,7 @@ async def test_a_renewal_that_fails_once_does_no_harm(house: House) -> None:
         assert "recovered" in await house.session_events()
 
 
+@both_links
 async def test_an_executor_that_raises_is_the_missions_end_and_not_the_workers(house: House) -> None:
     async def raising(agent: Scripted, envelope: Event, context: MissionContext) -> AsyncGenerator[Event, None]:
         yield {"type": "progress", "message": "so far so good"}
@@ -232,6 +238,7 @@ async def test_a_reason_that_nobody_knows_is_an_executor_error(house: House) -> 
     assert (row.state, row.reason_code) == (MissionState.FAILED, ReasonCode.EXECUTOR_ERROR)
 
 
+@both_links
 async def test_usage_counts_over_all_attempts(house: House) -> None:
     async def metered(agent: Scripted, envelope: Event, context: MissionContext) -> AsyncGenerator[Event, None]:
         yield {"type": "usage", "usage": {"llm_calls": 2}}

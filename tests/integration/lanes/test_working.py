@@ -13,7 +13,7 @@ from dragancorp.lanes import lane_runtime
 from dragancorp.registry.sqlite import SqliteStore
 from dragancorp_contracts.lifecycle import MissionState, ReasonCode, SessionState, SessionTrigger
 
-from .house import House, Scripted, eventually, gone, guards
+from .house import House, Scripted, both_links, eventually, gone, guards
 
 pytestmark = pytest.mark.anyio
 
@@ -24,6 +24,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lane_runtime, "FIRST_SETUP_PAUSE_SECONDS", 0.3)
 
 
+@both_links
 async def test_missions_run_in_the_schedulers_order_in_one_workspace(house: House, tmp_path: Path) -> None:
     await house.configure()
     soon = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
@@ -47,6 +48,7 @@ async def test_missions_run_in_the_schedulers_order_in_one_workspace(house: Hous
     assert order == ["first asked", "second asked", "soon", "later", "background"]
 
 
+@both_links
 async def test_a_set_up_slower_than_the_lease_does_not_lose_it(house: House) -> None:
     async def slowly(session: SessionContext) -> None:
         await asyncio.sleep(2.2)
@@ -59,6 +61,7 @@ async def test_a_set_up_slower_than_the_lease_does_not_lose_it(house: House) -> 
     assert (await house.ended(mission_id)).attempt == 1
 
 
+@both_links
 async def test_a_set_up_that_fails_degrades_the_lane_until_it_is_mended(
     house: House, tmp_path: Path, make_repository: Any
 ) -> None:
@@ -91,6 +94,7 @@ async def test_an_executor_that_cannot_be_opened_degrades_the_lane_whatever_it_r
     assert (row.lease_epoch, row.last_error) == (1, None)
 
 
+@both_links
 async def test_a_paused_lane_claims_nothing_and_resumes(house: House) -> None:
     await house.serve()
     first = await house.dispatch(["sleep", "0.4"])
@@ -105,6 +109,7 @@ async def test_a_paused_lane_claims_nothing_and_resumes(house: House) -> None:
     assert (await house.ended(waiting, 2)).state is MissionState.COMPLETED
 
 
+@both_links
 async def test_a_retired_lane_ends_its_worker(house: House) -> None:
     await house.configure()
     await house.operate(SessionTrigger.RETIRE)
@@ -112,6 +117,7 @@ async def test_a_retired_lane_ends_its_worker(house: House) -> None:
     await asyncio.wait_for(house.serving.pop(runtime), 5)
 
 
+@both_links
 async def test_a_lane_that_is_reset_drops_its_work_and_begins_anew(house: House, tmp_path: Path) -> None:
     await house.serve(backoff=0.1)
     mission_id = await house.dispatch(["sh", "-c", "test -e again || { touch again; sleep 20.101; }"])
@@ -157,6 +163,7 @@ async def test_one_lane_never_runs_two_missions_at_once(house: House, tmp_path: 
     assert all(end <= start for end, start in zip(ends, starts[1:], strict=False) if end and start)
 
 
+@both_links
 async def test_with_a_workspace_each_two_missions_really_run_at_once(house: House, tmp_path: Path) -> None:
     await house.serve(parallel_missions=2, workspace={"scope": "mission"})
     meeting = tmp_path / "meeting"
@@ -182,6 +189,7 @@ async def test_a_mission_whose_own_workspace_cannot_be_made_fails_and_the_lane_g
     assert (await house.session()).lease_epoch == 1
 
 
+@both_links
 async def test_a_required_output_that_is_missing_fails_the_mission_and_the_lane_goes_on(house: House) -> None:
     await house.serve(lease_ttl=30.0)
     missing = await house.dispatch(["true"], artifact_policy={"required_outputs": ["model.bin"]})
@@ -202,6 +210,7 @@ async def test_a_receipt_that_cannot_be_written_fails_the_mission_and_the_lane_g
     assert (await house.session()).lease_epoch == 1
 
 
+@both_links
 async def test_a_worker_that_is_told_to_stop_is_gone_at_once_when_idle(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

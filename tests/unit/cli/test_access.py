@@ -7,7 +7,7 @@ import pytest
 from dragancorp.cli.access import access
 from dragancorp.errors import DraganError, ErrorCode
 from dragancorp.settings import Settings
-from dragancorp.tokens_file import OPS_SCOPES, digest_of
+from dragancorp.tokens_file import OPS_SCOPES, WORKER_SCOPES, digest_of
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -67,3 +67,40 @@ def test_beside_a_tokens_file_the_command_line_has_a_token_of_this_run(
     found = allowed.book.find(allowed.local_token, NOW)
     assert found is not None
     assert found.name == "local-cli"
+
+
+def test_workers_of_this_host_have_a_token_that_is_no_operators(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UA_OPS_TOKEN", "of the operator")
+
+    allowed = access(Settings(), "127.0.0.1")
+
+    found = allowed.book.find(allowed.worker_token, NOW)
+    assert found is not None
+    assert (found.name, found.scopes, found.vp_ids) == ("local-worker", WORKER_SCOPES, None)
+
+
+def test_the_internal_token_is_what_workers_show_and_a_token_that_is_configured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("UA_INTERNAL_API_TOKEN", "of workers")
+
+    allowed = access(Settings(), "0.0.0.0")
+
+    assert (allowed.configured, allowed.worker_token) == (True, "of workers")
+    found = allowed.book.find("of workers", NOW)
+    assert found is not None
+    assert found.scopes == WORKER_SCOPES
+    operator = allowed.book.find(allowed.local_token, NOW)
+    assert operator is not None
+    assert operator.scopes == OPS_SCOPES
+
+
+def test_one_text_is_not_both_an_operators_and_a_workers_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UA_OPS_TOKEN", "the same")
+    monkeypatch.setenv("UA_INTERNAL_API_TOKEN", "the same")
+
+    with pytest.raises(DraganError) as caught:
+        Settings.from_environment()
+
+    assert caught.value.code is ErrorCode.SETTINGS_INVALID
+    assert "UA_INTERNAL_API_TOKEN" in caught.value.detail

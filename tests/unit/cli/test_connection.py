@@ -55,3 +55,13 @@ def test_what_is_no_url_is_refused(tmp_path: Path, url: str) -> None:
         Server(url=url, token=None, data=tmp_path).found()
 
     assert caught.value.code is ErrorCode.SETTINGS_INVALID
+
+
+def test_a_worker_shows_the_workers_token_and_never_the_operators(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UA_OPS_TOKEN", "of the operator")
+
+    assert Server(url=None, token=None, data=data).found_by_worker() == (URL, "of a worker")
+    assert Server(url="http://evil.example", token=None, data=data).found_by_worker()[1] is None
+    monkeypatch.setenv("UA_INTERNAL_API_TOKEN", "of the environment")
+    assert Server(url=None, token=None, data=data).found_by_worker() == (URL, "of the environment")
+    assert Server(url=None, token="given", data=data).found_by_worker() == (URL, "given")

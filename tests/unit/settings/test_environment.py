@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from dragancorp.control_plane import configure_lanes, sqlite_path
+from dragancorp.control_plane import sqlite_path
 from dragancorp.errors import DraganError, ErrorCode
+from dragancorp.lanes.configuration import configure_lanes
 from dragancorp.settings import LaneFlags, Settings
 
 LANE = {"vp_id": "vp.coder.primary", "flag": "CODER_VP", "executor": {"type": "automation"}}

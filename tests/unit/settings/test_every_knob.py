@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dragancorp.control_plane import configure_lanes
+from dragancorp.lanes.configuration import configure_lanes
 from dragancorp.lifecycle.facts import LanePolicy
 from dragancorp.settings import LaneFlags, Settings
 from dragancorp_contracts import resources
