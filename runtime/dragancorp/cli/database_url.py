@@ -1,7 +1,7 @@
 """Which database the environment and the data folder name, and how its URL is shown."""
 
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from dragancorp.settings import Settings
 
@@ -19,4 +19,4 @@ def shown(url: str) -> str:
     if parts.scheme.startswith("sqlite"):
         return url
     user, at, host = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}{at}{host}", query="", fragment=""))
+    return f"{parts.scheme}://{user.partition(':')[0]}{at}{host}{parts.path}"

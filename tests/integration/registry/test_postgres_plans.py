@@ -16,14 +16,13 @@ from dragancorp.registry.queries import ListHeld, ListMissions, ListOverdue, Rea
 from .world import LANE, SECOND_LANE, Runtime, World
 
 pytestmark = pytest.mark.anyio
-HISTORY = """
+HISTORY = f"""
 INSERT INTO vp_missions
-SELECT (jsonb_populate_record(m, jsonb_build_object(
-    'position', 10 + n, 'mission_id', 'm-' || n, 'idempotency_key', 'copy-' || n,
-    'vp_id', CASE WHEN n % 3 = 0 THEN %(other)s ELSE m.vp_id END,
-    'state', CASE WHEN n % 2 = 0 THEN 'completed' ELSE 'queued' END,
-    'claim_key', (n % 3)::text || substr(m.claim_key, 2)))).*
-FROM (SELECT * FROM vp_missions) m, generate_series(1, 20000) n
+SELECT copy.* FROM vp_missions m, generate_series(1, 5000) n, LATERAL jsonb_populate_record(m, jsonb_build_object(
+    'position', 100000 + n, 'mission_id', 'm-' || n, 'idempotency_key', 'copy-' || n,
+    'vp_id', CASE WHEN mod(n, 3) = 0 THEN '{SECOND_LANE}' ELSE m.vp_id END,
+    'state', CASE WHEN mod(n, 2) = 0 THEN 'completed' ELSE 'queued' END,
+    'last_sequence', 3, 'claim_key', mod(n, 3)::text || substr(m.claim_key, 2))) AS copy
 """
 EVENTS = """
 INSERT INTO vp_mission_events (mission_id, vp_id, sequence, type, emitted_at, document)
@@ -89,7 +88,7 @@ async def runtime(store: Store, clock: FakeClock, postgres_url: str) -> Runtime:
     await world.lane(SECOND_LANE)
     await world.dispatch(mission_id="the-first")
     with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(HISTORY, {"other": SECOND_LANE})
+        connection.execute(HISTORY)
         connection.execute(EVENTS)
         connection.execute("ANALYZE")
     return runtime
@@ -114,7 +113,7 @@ async def test_no_hot_query_looks_at_everything(runtime: Runtime, seen: Seen) ->
     plans = seen.plans()
     assert len(plans) > 12
     for text, plan in plans.items():
-        assert "Seq Scan" not in plan, f"{text}\n{plan}"
+        assert "Seq Scan on vp_mission" not in plan, f"{text}\n{plan}"  # of the two lanes it may look at both
     (candidates,) = (plan for text, plan in plans.items() if "SKIP LOCKED" in text)
     assert "ix_missions_claim" in candidates
     assert "Sort" not in candidates
