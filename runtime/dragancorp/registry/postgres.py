@@ -6,12 +6,14 @@ A database that is away for up to five seconds is waited for; after that callers
 """
 
 import asyncio
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 import psycopg
 from sqlalchemy import create_engine
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from dragancorp.clock import Clock
@@ -19,7 +21,7 @@ from dragancorp.errors import DraganError, ErrorCode
 from dragancorp.registry.constraints import POSTGRES_REFUSAL, guards, postgres_trigger
 from dragancorp.registry.identifiers import new_id
 from dragancorp.registry.listener import Listener
-from dragancorp.registry.migrations import Phase, Revision, pending, upgrade
+from dragancorp.registry.migrations import Phase, Revision, SchemaState, pending, state, upgrade
 from dragancorp.registry.operations import Operation
 from dragancorp.registry.port import Scheduler, Subscription
 from dragancorp.registry.postgres_connection import connect
@@ -32,6 +34,7 @@ from dragancorp.registry.signals import Signals
 AnswerT = TypeVar("AnswerT")
 WRITERS = 8  # threads, each with a connection when it has work
 READERS = 4
+OLDEST = (14,)  # triggers that are replaced in place, the fate of a transaction by its id
 MIGRATING = 0x64726167  # the advisory lock of whoever changes the schema: "drag"
 
 
@@ -43,15 +46,7 @@ class PostgresStore:
     def __init__(self, url: str, clock: Clock, scheduler: Scheduler) -> None:
         name = new_id("store")
         self._signals = Signals()
-        self._engine = create_engine(
-            "postgresql+psycopg://",
-            creator=lambda: connect(url),
-            isolation_level="AUTOCOMMIT",  # transactions are begun and ended by hand
-            pool_size=WRITERS + READERS,
-            max_overflow=0,
-            pool_use_lifo=True,
-            use_native_hstore=False,
-        )
+        self._engine = _make_engine(url)
         self.writer = PostgresWriter(url, name, self._engine, clock, scheduler, self._signals)
         self._writers = ThreadPoolExecutor(WRITERS, thread_name_prefix="registry-writer")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="registry-reader")
@@ -59,15 +54,27 @@ class PostgresStore:
         self._closed = False
 
     @classmethod
+    def schema(cls, url: str) -> SchemaState:
+        """The schema's state; only reads, and does not wait. Errors: `database_newer`, `storage_failed`. Blocks."""
+        with _told(), _engine(url) as engine, engine.connect() as connection:
+            return state(connection, _server(connection))
+
+    @classmethod
+    def upgrade(cls, url: str, through: Phase) -> tuple[Revision, ...]:
+        """Run the migrations through a phase; answers what was run. Errors: those of `open`. Blocks."""
+        with _told(), _engine(url) as engine, engine.connect() as connection:
+            return migrate(connection, through)
+
+    @classmethod
     async def open(cls, url: str, *, clock: Clock, scheduler: Scheduler) -> "PostgresStore":
         """Reach the database, run the migrations that belong before a deploy, listen.
 
-        Errors: `database_newer`, `storage_failed` when it cannot be reached, `storage_busy` when others hold its
-        tables for long.
+        Errors: `database_newer`, `settings_invalid` for a server that is too old, `storage_failed` when it cannot be
+        reached, `storage_busy` when others hold its tables for long.
         """
         store = cls(url, clock, scheduler)
         try:
-            await asyncio.to_thread(store.migrate, Phase.BEFORE)
+            await asyncio.to_thread(store._migrate)
         except BaseException:
             store.writer.hurry.set()
             store._engine.dispose()
@@ -75,15 +82,14 @@ class PostgresStore:
         store.listener.start()
         return store
 
-    def migrate(self, through: Phase) -> tuple[Revision, ...]:
-        """Bring the schema up to date, one process at a time; answers what was run. Blocks."""
+    def _migrate(self) -> None:
         waited = 0
         while True:
             try:
                 with self._engine.connect() as connection:
-                    if not pending(connection):
-                        return ()
-                    return migrate(connection, through)
+                    if pending(connection):
+                        migrate(connection, Phase.BEFORE)
+                    return
             except (psycopg.Error, DBAPIError) as error:
                 cause = driver_error(error)
                 if not is_unreachable(cause) or not self.writer.wait_again(waited):
@@ -143,12 +149,49 @@ class PostgresStore:
         self._engine.dispose()
 
 
+def _make_engine(url: str) -> Engine:
+    return create_engine(
+        "postgresql+psycopg://",
+        creator=lambda: connect(url),
+        isolation_level="AUTOCOMMIT",  # transactions are begun and ended by hand
+        pool_size=WRITERS + READERS,
+        max_overflow=0,
+        pool_use_lifo=True,
+        use_native_hstore=False,
+    )
+
+
+@contextmanager
+def _engine(url: str) -> Iterator[Engine]:
+    engine = _make_engine(url)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except (psycopg.Error, DBAPIError) as error:
+        raise told(driver_error(error)) from error
+
+
+def _server(connection: Connection) -> str:
+    return f"PostgreSQL {connection.exec_driver_sql('SHOW server_version').scalar()}"
+
+
 def migrate(connection: Connection, through: Phase) -> tuple[Revision, ...]:
     """Run the migrations through a phase, all of them or none; answers what was run.
 
     One process at a time, by an advisory lock that goes with the transaction. A table that others hold for longer than
     the connection's `lock_timeout` ends it with nothing done.
     """
+    if connection.dialect.server_version_info < OLDEST:  # type: ignore[operator]
+        raise DraganError(
+            ErrorCode.SETTINGS_INVALID, f"{_server(connection)} is too old; PostgreSQL {OLDEST[0]} or newer is needed"
+        )
     connection.exec_driver_sql("BEGIN")
     try:
         connection.exec_driver_sql("SET LOCAL statement_timeout = 0")

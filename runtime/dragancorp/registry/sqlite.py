@@ -1,6 +1,7 @@
 """The SQLite adapter of the `Store` port: sole owner of the file, one writer, readers beside it."""
 
 import asyncio
+import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +16,7 @@ from dragancorp.clock import Clock
 from dragancorp.errors import DraganError, ErrorCode
 from dragancorp.registry.constraints import guards, sqlite_trigger
 from dragancorp.registry.group_commit import GroupCommitWriter, storage_error
-from dragancorp.registry.migrations import refuse_newer, upgrade
+from dragancorp.registry.migrations import SchemaState, refuse_newer, revisions, state, upgrade
 from dragancorp.registry.operations import Operation
 from dragancorp.registry.owner_lock import OwnerLock
 from dragancorp.registry.port import Scheduler, Subscription
@@ -58,6 +59,21 @@ class SqliteStore:
         self._closed = False
 
     @classmethod
+    def schema(cls, path: Path) -> SchemaState:
+        """The schema's state; only reads. Errors: `database_newer`, `data_folder_unusable`. Blocks."""
+        server = f"SQLite {sqlite3.sqlite_version}"
+        if not path.exists():
+            return SchemaState(server=server, current=None, pending=revisions())
+        engine = sqlite_engine(path, READER_PRAGMAS)
+        try:
+            with engine.connect() as connection:
+                return state(connection, server)
+        except DBAPIError as error:
+            raise _opening_error(path, error) from error
+        finally:
+            engine.dispose()
+
+    @classmethod
     async def open(cls, path: Path, *, clock: Clock, scheduler: Scheduler) -> "SqliteStore":
         """Own the file, bring its schema up to date, start the writer.
 
@@ -87,10 +103,7 @@ class SqliteStore:
                     connection.exec_driver_sql(sqlite_trigger(guard))
                 connection.exec_driver_sql("COMMIT")
         except DBAPIError as error:
-            cause = str(error.orig)
-            if "unable to open" in cause or "readonly" in cause or "not a database" in cause:
-                raise DraganError(ErrorCode.DATA_FOLDER_UNUSABLE, f"{self.path}: {cause}") from error
-            raise storage_error(error) from error
+            raise _opening_error(self.path, error) from error
 
     async def execute(self, operation: Operation[AnswerT]) -> AnswerT:
         """See `Store.execute`. A cancelled caller leaves an operation that has begun to its end."""
@@ -141,6 +154,13 @@ class SqliteStore:
         self._read_engine.dispose()
         self._write_engine.dispose()
         self.lock.release()
+
+
+def _opening_error(path: Path, error: DBAPIError) -> DraganError:
+    cause = str(error.orig)
+    if "unable to open" in cause or "readonly" in cause or "not a database" in cause:
+        return DraganError(ErrorCode.DATA_FOLDER_UNUSABLE, f"{path}: {cause}")
+    return storage_error(error)
 
 
 def sqlite_engine(path: Path, pragmas: tuple[str, ...]) -> Engine:

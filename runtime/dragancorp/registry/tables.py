@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import CheckConstraint, Index, Integer, Table, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, Index, Integer, Table, UniqueConstraint, false, text
 from sqlmodel import AutoString, Field, SQLModel
 
 from dragancorp.registry.column_types import (
@@ -53,7 +53,7 @@ class VpSession(RegistryTable, table=True):
     lease_owner: str | None = None
     lease_epoch: int = 0
     lease_expires_at: datetime | None = Field(default=None, sa_type=UtcTime)
-    lease_embedded: bool = False
+    lease_embedded: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
     beat: int = 0
     heartbeat_at: datetime | None = Field(default=None, sa_type=UtcTime)
     vp_runtime_id: str | None = None

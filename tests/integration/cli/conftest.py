@@ -30,7 +30,7 @@ lanes:
     heartbeat_interval: 0.5
     recovery: {backoff: 0.2}
 """
-START_SECONDS = 30.0
+START_SECONDS = 90.0  # a busy machine starts slowly
 COMMAND_SECONDS = 60.0
 
 
@@ -193,11 +193,11 @@ def alone(folder: Path) -> Dragan:
 
 @pytest.fixture
 def start_plane(folder: Path) -> Iterator[Callable[..., Plane]]:
-    """A function (options, command=, environment=) that starts a control plane in `folder`."""
+    """A function (options, command=, at=, environment=) that starts a control plane in `folder`, or where told."""
     started: list[Plane] = []
 
-    def start(*options: str, command: str = "dev", **extra: str) -> Plane:
-        started.append(Plane(folder, command=command, extra=extra, options=options))
+    def start(*options: str, command: str = "dev", at: Path = folder, **extra: str) -> Plane:
+        started.append(Plane(at, command=command, extra=extra, options=options))
         return started[-1]
 
     yield start

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 NAMES = {
-    "python", "platform", "sqlite", "git", "clock", "settings", "lanes file", "tokens", "data folder", "fsync", "plane",
+    "python", "platform", "sqlite", "git", "clock", "settings", "lanes file", "tokens", "data folder", "fsync",
+    "database", "plane",
 }  # fmt: skip
 
 

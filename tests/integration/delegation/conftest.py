@@ -32,7 +32,21 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def open_gateway(tmp_path: Path) -> AsyncIterator[Opener]:
+def adapter() -> str:
+    """Where the registry lives; a module whose tests say what holds on every database gives both."""
+    return "sqlite"
+
+
+@pytest.fixture
+def database_url(adapter: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    if adapter == "postgresql":
+        url: str = request.getfixturevalue("postgres_url")
+        return url
+    return f"sqlite:///{tmp_path / 'state.db'}"
+
+
+@pytest.fixture
+async def open_gateway(database_url: str, tmp_path: Path) -> AsyncIterator[Opener]:
     """A function (lanes, agent, serve_lanes, **members of CODIE's lane) that opens a plane."""
     async with AsyncExitStack() as opened:
 
@@ -46,8 +60,9 @@ async def open_gateway(tmp_path: Path) -> AsyncIterator[Opener]:
             configured = (lane(**members),) if lanes is None else lanes
             clock = ShiftedClock()
             plane = await ControlPlane.open(
-                f"sqlite:///{tmp_path / 'state.db'}",
+                database_url,
                 lanes=configured,
+                data=tmp_path,
                 serve_lanes=serve_lanes,
                 clock=clock,
                 settings=Settings(instance_id="gateway-1"),

@@ -28,6 +28,13 @@ from .gateway import LANE, Agent, CutLink, Gateway, ShiftedClock, alive, eventua
 
 pytestmark = pytest.mark.anyio
 
+
+@pytest.fixture(params=["postgresql", "sqlite"])
+def adapter(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
 DELEGATED, PROGRESS, COMPLETED = "delegated_to_coder_vp", "coder_vp_progress", "coder_vp_completed"
 FALLBACK = "coder_vp_fallback"
 ANSWER = ["primary", "answer"]

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from dragancorp.clock import SystemClock
-from dragancorp.missions.scheduler import PriorityScheduler
-from dragancorp.registry.sqlite import SqliteStore
+from dragancorp.control_plane import open_store
+from dragancorp.registry.port import Store
 
 from .house import House, house_of
 
@@ -26,8 +26,15 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    store = await SqliteStore.open(tmp_path / "state.db", clock=SystemClock(), scheduler=PriorityScheduler())
+def adapter() -> str:
+    """Where the registry lives; a module whose tests say what holds on every database gives both."""
+    return "sqlite"
+
+
+@pytest.fixture
+async def store(adapter: str, tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    url = request.getfixturevalue("postgres_url") if adapter == "postgresql" else f"sqlite:///{tmp_path / 'state.db'}"
+    store = await open_store(url, SystemClock())
     try:
         yield store
     finally:
@@ -41,7 +48,7 @@ def link_kind() -> str:
 
 
 @pytest.fixture
-async def house(store: SqliteStore, tmp_path: Path, link_kind: str) -> AsyncIterator[House]:
+async def house(store: Store, tmp_path: Path, link_kind: str) -> AsyncIterator[House]:
     async with house_of(store, SystemClock(), tmp_path / "lane", link_kind) as house:
         yield house
 

@@ -10,12 +10,18 @@ import pytest
 
 from dragancorp.executors.protocol import SessionContext
 from dragancorp.lanes import lane_runtime
-from dragancorp.registry.sqlite import SqliteStore
+from dragancorp.registry.port import Store
 from dragancorp_contracts.lifecycle import MissionState, ReasonCode, SessionState, SessionTrigger
 
 from .house import House, Scripted, both_links, eventually, gone, guards
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["postgresql", "sqlite"])
+def adapter(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
 
 
 @pytest.fixture(autouse=True)
@@ -130,9 +136,7 @@ async def test_a_lane_that_is_reset_drops_its_work_and_begins_anew(house: House,
     await gone("20.101")
 
 
-async def test_an_idle_lane_writes_only_heartbeats(
-    house: House, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_idle_lane_writes_only_heartbeats(house: House, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     await house.serve(lease_ttl=2.0)
     asked: Counter[str] = Counter()
     execute = store.execute

@@ -142,8 +142,15 @@ def recount(tables: Tables) -> dict[tuple[str, str, str], int]:
     return dict(counts)
 
 
-@pytest.mark.parametrize("at_once", [1, 4])
-@pytest.mark.parametrize("seed", SEEDS)
+# On PostgreSQL one hand does nothing that it does not do on SQLite; several hands really write at one moment there.
+@pytest.mark.parametrize(
+    ("adapter", "seed", "at_once"),
+    [
+        *(("sqlite", seed, at_once) for seed in SEEDS for at_once in (1, 4)),
+        *(("postgresql", seed, 4) for seed in SEEDS),
+    ],
+    indirect=["adapter"],
+)
 async def test_after_a_random_history_every_table_tells_the_same_story(
     world: World, tables: Tables, seed: int, at_once: int
 ) -> None:

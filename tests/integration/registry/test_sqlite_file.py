@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -269,84 +268,6 @@ async def test_a_reader_cannot_write(open_at: Open) -> None:
     store = await open_at()
     with store._read_engine.connect() as connection, pytest.raises(Exception, match="readonly"):
         connection.exec_driver_sql("DELETE FROM vp_missions")
-
-
-# What the database refuses, whoever writes
-
-
-@pytest.fixture
-async def ended(open_at: Open, clock: FakeClock, path: Path, empty_database: Path) -> str:
-    """The id of a completed mission in a closed file."""
-    shutil.copy(empty_database, path)
-    world = World(await open_at(), clock)
-    runtime = await world.working_lane()
-    await world.dispatch()
-    row = await runtime.claim_one()
-    await runtime.complete(row)
-    await world.store.close()
-    return row.mission_id
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        "UPDATE vp_missions SET state = 'queued'",
-        "UPDATE vp_missions SET state = 'cancelled'",
-        "UPDATE vp_missions SET attempt = attempt + 1",
-        "UPDATE vp_missions SET usage = '{\"llm_calls\": 0}'",
-        "UPDATE vp_missions SET completed_via = 'primary'",
-        "UPDATE vp_missions SET finished_at = NULL",
-        "UPDATE vp_missions SET assigned = '{}'",
-        "UPDATE vp_missions SET parked = 1",
-        "UPDATE vp_mission_events SET document = '{}'",
-        "UPDATE vp_mission_events SET sequence = sequence + 10",
-        "UPDATE vp_session_events SET document = '{}'",
-        "UPDATE vp_sessions SET lease_epoch = lease_epoch - 1",
-        "UPDATE vp_sessions SET status = 'asleep'",
-        "UPDATE vp_outbox SET status = 'lost'",
-    ],
-)
-async def test_the_database_itself_refuses(ended: str, path: Path, change: str) -> None:
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute(
-            "INSERT INTO vp_outbox (mission_id, endpoint, sequence, status, attempts, next_attempt_at, body,"
-            " created_at) VALUES (?, 'https://x.example', 1, 'undelivered', 0, '', '{}', '')",
-            (ended,),
-        )
-        with pytest.raises(sqlite3.IntegrityError):
-            connection.execute(change)
-
-
-@pytest.mark.parametrize(
-    ("column", "value"),
-    [
-        ("state", "sleeping"),
-        ("kind", "imaginary"),
-        ("holder", "nobody"),
-        ("holder", "lane"),
-        ("reason_code", "bad_mood"),
-        ("attempt", -1),
-        ("failures", -1),
-    ],
-)
-async def test_the_database_stores_no_mission_with(ended: str, path: Path, column: str, value: object) -> None:
-    with closing(sqlite3.connect(path)) as connection:
-        connection.row_factory = sqlite3.Row
-        row = dict(connection.execute("SELECT * FROM vp_missions").fetchone())
-        row |= {"position": 99, "mission_id": "m-99", "idempotency_key": "k-99", column: value}
-        places = ", ".join(f":{name}" for name in row)
-        with pytest.raises(sqlite3.IntegrityError, match="CHECK"):
-            connection.execute(f"INSERT INTO vp_missions ({', '.join(row)}) VALUES ({places})", row)
-
-
-async def test_an_attempt_never_falls(open_at: Open, clock: FakeClock, path: Path) -> None:
-    world = World(await open_at(), clock)
-    runtime = await world.working_lane()
-    await world.dispatch()
-    await runtime.claim_one()
-    await world.store.close()
-    with closing(sqlite3.connect(path)) as connection, pytest.raises(sqlite3.IntegrityError, match="never falls"):
-        connection.execute("UPDATE vp_missions SET attempt = 0")
 
 
 async def test_openers_that_race_leave_one_owner(open_at: Open) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dragancorp.control_plane import sqlite_path
+from dragancorp.control_plane import is_postgres, sqlite_path
 from dragancorp.errors import DraganError, ErrorCode
 from dragancorp.lanes.configuration import configure_lanes
 from dragancorp.settings import LaneFlags, Settings
@@ -131,6 +131,18 @@ def test_a_database_url_of_another_form_is_refused(url: str) -> None:
     with pytest.raises(DraganError) as caught:
         sqlite_path(url)
     assert caught.value.code is ErrorCode.SETTINGS_INVALID
+
+
+@pytest.mark.parametrize("url", ["postgresql://db.example/missions", "postgres://db.example/missions"])
+def test_a_database_url_may_name_a_postgres(url: str) -> None:
+    assert is_postgres(url)
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite:///postgresql://x", "POSTGRESQL://x", "postgresql+psycopg://db/x", "mysql://db"]
+)
+def test_other_urls_do_not(url: str) -> None:
+    assert not is_postgres(url)
 
 
 def test_a_database_url_names_a_file() -> None:

@@ -38,6 +38,15 @@ class Revision:
     what: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class SchemaState:
+    """Which schema a database has; `server` is the software that keeps it, `current` None where there is none yet."""
+
+    server: str
+    current: str | None
+    pending: tuple[Revision, ...]
+
+
 def _config(folder: Path, connection: Connection | None = None) -> Config:
     config = Config()
     config.set_main_option("script_location", str(folder))
@@ -91,6 +100,11 @@ def pending(connection: Connection, folder: Path = HERE) -> tuple[Revision, ...]
     if found is None:
         return known
     return known[[revision.name for revision in known].index(found) + 1 :]
+
+
+def state(connection: Connection, server: str) -> SchemaState:
+    """The schema's state; only reads. Raises `database_newer`."""
+    return SchemaState(server=server, current=current(connection), pending=pending(connection))
 
 
 def due(connection: Connection, through: Phase, folder: Path = HERE) -> tuple[Revision, ...]:
