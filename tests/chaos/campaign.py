@@ -141,6 +141,7 @@ class _Running:
         async with asyncio.TaskGroup() as lasting:
             for fault in fault_plans(self._campaign.seed, self._house.faults, every=self._campaign.faults_every):
                 await asyncio.sleep(fault.after)
+                await self._somebody_fit()
                 self._faults[fault.kind] += 1
                 lasting.create_task(self._acts[fault.kind](fault))
 
@@ -149,8 +150,14 @@ class _Running:
             await asyncio.to_thread(self._fleet.note_children)
             await asyncio.sleep(1.0)
 
+    async def _somebody_fit(self) -> None:
+        """A house in which everybody is dead already learns nothing from the next blow."""
+        while not any(one.fit and not one.stopped for one in self._fleet.residents):
+            await asyncio.sleep(0.02)
+
     def _whom(self, fault: FaultPlan) -> Resident:
-        return self._fleet.residents[math.floor(fault.pick * len(self._fleet.residents))]
+        fit = [one for one in self._fleet.residents if one.fit and not one.stopped]
+        return fit[math.floor(fault.pick * len(fit))]
 
     async def _kill(self, fault: FaultPlan) -> None:
         self._fleet.kill(self._whom(fault))
