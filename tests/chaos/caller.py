@@ -105,6 +105,7 @@ class Caller:
             "mission_type": "automation",
             "objective": f"chaos {plan.number}: {', '.join(plan.behaviours)}",
             "idempotency_key": f"chaos-{self._seed}-{plan.number}",
+            "source_instance_id": "chaos",  # not the plane that happens to be asked
             "traffic": "synthetic",
             "extensions": [{"uri": AUTOMATION, "required": True, "value": {"steps": steps}}],
         }

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,7 +31,7 @@ class Resident:
     name: str
     arguments: Sequence[str]
     is_plane: bool
-    ready: Callable[[], Awaitable[bool]]
+    announces: str  # what it says once it is ready
     environment: dict[str, str] = field(default_factory=dict)
     pid: int | None = None  # while it lives
     fit: bool = False  # alive and ready, as far as is known
@@ -71,7 +71,7 @@ class Fleet:
             pid = resident.pid
             if pid is None:
                 continue
-            os.kill(pid, signal.SIGTERM)
+            send(pid, signal.SIGTERM)
             try:
                 code = await asyncio.wait_for(asyncio.shield(self._exited[pid]), STOP_SECONDS)
                 if code != 0:
@@ -119,13 +119,14 @@ class Fleet:
         """Start it, and wait until it is ready, dead, or not worth waiting for; answers its process id."""
         assert self._starter is not None
         assert self._starter.stdin is not None
+        said = len(self.log_of(resident))
         started = self._started[resident.name] = asyncio.get_running_loop().create_future()
         wanted = {"name": resident.name, "arguments": resident.arguments, "environment": resident.environment}
         self._starter.stdin.write(json.dumps(wanted).encode() + b"\n")
         pid = resident.pid = await started
         until = time.monotonic() + START_SECONDS
         while not self._exited[pid].done() and time.monotonic() < until:
-            if await resident.ready():
+            if resident.announces in self.log_of(resident)[said:]:
                 resident.fit = True
                 break
             await asyncio.sleep(0.02)
@@ -148,7 +149,8 @@ class Fleet:
 
     def log_of(self, resident: Resident) -> str:
         """What it has written so far."""
-        return (self.folder / "logs" / f"{resident.name}.log").read_text(errors="replace")
+        file = self.folder / "logs" / f"{resident.name}.log"
+        return file.read_text(errors="replace") if file.exists() else ""
 
     def note_children(self) -> None:
         """Remember whoever lives below the residents just now: guards, and what they run."""
@@ -167,7 +169,7 @@ class Fleet:
         """SIGKILL; the keeper sees it."""
         self.note_children()
         if resident.pid is not None:
-            os.kill(resident.pid, signal.SIGKILL)
+            send(resident.pid, signal.SIGKILL)
 
     def kill_guard(self, resident: Resident) -> None:
         """SIGKILL to one of its guards."""
@@ -187,13 +189,18 @@ class Fleet:
         self.note_children()
         at = time.monotonic()
         resident.stopped = True
-        os.kill(pid, signal.SIGSTOP)
+        send(pid, signal.SIGSTOP)
         try:
             await asyncio.sleep(seconds)
         finally:
             resident.stopped = False
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
+            send(pid, signal.SIGCONT)
             self._journal.disturbances.append(
                 Disturbance(at=at, until=time.monotonic(), kind="stop", target=resident.name, pid=pid)
             )
+
+
+def send(pid: int, number: signal.Signals) -> None:
+    """Signal a process; one that has died meanwhile is passed over."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)

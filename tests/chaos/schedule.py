@@ -1,7 +1,7 @@
 """What a seed says will happen: to missions, and to the house. The same seed, the same plan."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 # How a mission's command behaves, and how often; see `side_effect`. What kills its worker is dear in time, so rare.
@@ -68,7 +68,7 @@ class FaultKind:
     lasts: tuple[float, float] = (0.0, 0.0)
 
 
-def fault_plans(seed: int, kinds: dict[str, FaultKind], *, every: float) -> "FaultPlans":
+def fault_plans(seed: int, kinds: Mapping[str, FaultKind], *, every: float) -> "FaultPlans":
     """An endless plan of faults, about one in `every` seconds; the first round has each kind once."""
     return FaultPlans(seed, kinds, every)
 
@@ -76,7 +76,7 @@ def fault_plans(seed: int, kinds: dict[str, FaultKind], *, every: float) -> "Fau
 class FaultPlans:
     """Iterates over faults without an end; the campaign says when it has had enough."""
 
-    def __init__(self, seed: int, kinds: dict[str, FaultKind], every: float) -> None:
+    def __init__(self, seed: int, kinds: Mapping[str, FaultKind], every: float) -> None:
         self._choose = random.Random(f"faults {seed}")
         self._kinds = kinds
         self._every = every
