@@ -45,7 +45,9 @@ class Fleet:
         self.folder = folder
         self.residents = residents
         self.keepers: list[asyncio.Task[None]] = []
-        self._below: set[psutil.Process] = set()  # everything ever seen below a resident
+        self._below: set[psutil.Process] = (
+            set()
+        )  # everything ever seen below the starter: residents, guards, what they run
         self._journal = journal
         self._stopping = False
         self._starter: asyncio.subprocess.Process | None = None
@@ -153,11 +155,10 @@ class Fleet:
         return file.read_text(errors="replace") if file.exists() else ""
 
     def note_children(self) -> None:
-        """Remember whoever lives below the residents just now: guards, and what they run."""
-        for resident in self.residents:
-            if resident.pid is not None:
-                with contextlib.suppress(psutil.Error):
-                    self._below.update(psutil.Process(resident.pid).children(recursive=True))
+        """Remember whoever lives below the starter just now."""
+        if self._starter is not None:
+            with contextlib.suppress(psutil.Error):
+                self._below.update(psutil.Process(self._starter.pid).children(recursive=True))
 
     def survivors(self) -> list[psutil.Process]:
         """Who of all those still lives."""

@@ -93,7 +93,7 @@ def postgres_house(folder: Path) -> Iterator[House]:
 
 
 def write_lanes(folder: Path) -> Path:
-    """The lanes file: two lanes with a workspace each, one with a workspace a mission and two slots."""
+    """The lanes file: a lane with one workspace and one slot, and two with a workspace a mission and four slots."""
     common: dict[str, Any] = {
         "executor": {"type": "automation", "allow": [sys.executable], "cancel_grace_seconds": 0.2},
         "lease_ttl": TTL,
@@ -101,10 +101,11 @@ def write_lanes(folder: Path) -> Path:
         "cancel_deadline": 3.0,
         "recovery": {"policy": "retry", "max_attempts": 5, "backoff": 0.1},
     }
+    wide = {"parallel_missions": 4, "workspace": {"scope": "mission"}}
     lanes = [
         {"vp_id": LANES[0], "flag": "CHAOS_ONE", **common},
-        {"vp_id": LANES[1], "flag": "CHAOS_TWO", **common},
-        {"vp_id": LANES[2], "flag": "CHAOS_THREE", **common, "parallel_missions": 2, "workspace": {"scope": "mission"}},
+        {"vp_id": LANES[1], "flag": "CHAOS_TWO", **common, **wide},
+        {"vp_id": LANES[2], "flag": "CHAOS_THREE", **common, **wide},
     ]
     file = folder / "lanes.yaml"
     file.write_text(json.dumps({"lanes": lanes}, indent=2))
