@@ -12,7 +12,7 @@ from dragancorp.lifecycle.change import Refusal
 from dragancorp.lifecycle.commands import By, Fence, MissionCommand, SessionCommand
 from dragancorp.lifecycle.facts import LanePolicy, MissionFacts, SessionFacts
 from dragancorp.lifecycle.mission import follow_up
-from dragancorp.lifecycle.rows import MissionRow, SessionRow
+from dragancorp.lifecycle.rows import CLOCKS_APART, MissionRow, SessionRow
 from dragancorp.registry import statements
 from dragancorp.registry.operations import (
     ClaimMissions,
@@ -282,7 +282,12 @@ def _given_before(tx: Transaction, operation: ClaimMissions, held: Sequence[str]
 
 
 def _candidates(tx: Transaction, vp_id: str, free: int) -> list[Stored]:
-    bounds = {"vp_id": vp_id, "now": tx.now, "how_many": free + LOOKAHEAD}
+    bounds = {
+        "vp_id": vp_id,
+        "now": tx.now,
+        "wrong_clocks_after": tx.now + CLOCKS_APART,
+        "how_many": free + LOOKAHEAD,
+    }
     records = tx.connection.execute(statements.CANDIDATES, bounds).all()
     return [stored_from(record) for record in records]
 
