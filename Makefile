@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test fuzz bench check format codegen codegen-check lock wheel clean
+.PHONY: help setup demo dev test fuzz chaos-short chaos bench check format codegen codegen-check lock wheel clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,12 @@ test: $(STAMP) ## Run the whole test suite
 fuzz: $(STAMP) ## Try 100,000 documents on every schema and 50,000 requests on the API (FUZZ=n: as many; FUZZ_SEED=n: those again)
 	@FUZZ=$${FUZZ:-100000} $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup tests/fuzz
 	@CONFORMANCE_EXAMPLES=$${CONFORMANCE_EXAMPLES:-3200} $(BIN)/python -m pytest -q -n $(WORKERS) -rP tests/conformance/test_reference.py -k generated_requests
+
+chaos-short: $(STAMP) ## Break a running house for half a minute on each database (SEED=n: the same blows again)
+	@CHAOS_SEED=$(SEED) $(BIN)/python -m pytest -q -rP tests/chaos/test_campaign.py
+
+chaos: $(STAMP) ## Break it for as long as MISSIONS=5000 missions take, on both databases (SEED=n)
+	@PYTHONPATH=tests/support $(BIN)/python -m tests.chaos postgresql sqlite --missions $(or $(MISSIONS),5000) $(if $(SEED),--seed $(SEED))
 
 bench: $(STAMP) ## Measure against the targets, as ratios taken in one run
 	@missed=0; for script in tests/benchmarks/bench_*.py; do $(BIN)/python $$script || missed=1; echo; done; exit $$missed

@@ -508,7 +508,7 @@ MISSION_GUARDS: Mapping[str, Guard] = MappingProxyType(
         "due": Guard(
             name="due",
             machine="mission",
-            description="Its not_before has come and it lies inside its autonomy window and before its deadline.",
+            description="Its not_before has come, or was set by a clock that ran ahead, and it lies inside its autonomy window and before its deadline.",
             refusal=ErrorCode.TRANSITION_REFUSED,
         ),
         "quota_free": Guard(

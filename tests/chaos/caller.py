@@ -16,7 +16,7 @@ from .schedule import MissionPlan
 
 PATIENCE_SECONDS = 40.0
 PAUSE_SECONDS = 0.2
-HANG_LIMIT_SECONDS = 3.0
+HANG_LIMIT_SECONDS = 2.0
 SCRIPT = str(Path(side_effect.__file__))
 AUTOMATION = "https://dragancorp.dev/specs/automation-mission/v1/schema.json"
 CALLBACK = {"status_url": "https://factory.example/callbacks", "auth_mode": "none"}
@@ -105,6 +105,7 @@ class Caller:
             "mission_type": "automation",
             "objective": f"chaos {plan.number}: {', '.join(plan.behaviours)}",
             "idempotency_key": f"chaos-{self._seed}-{plan.number}",
+            "source_instance_id": "chaos",  # not the plane that happens to be asked
             "traffic": "synthetic",
             "extensions": [{"uri": AUTOMATION, "required": True, "value": {"steps": steps}}],
         }

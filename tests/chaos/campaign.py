@@ -7,8 +7,10 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from .caller import Caller
+from .databases import replayed
 from .effect_log import read_effects
 from .evidence import Evidence, read_registry
 from .fleet import Fleet, Resident
@@ -17,7 +19,6 @@ from .journal import Disturbance, Journal
 from .observer import Observer
 from .process import CLOCKS, DIE
 from .processes import Found, end_all, living_below
-from .replay import replay_at
 from .schedule import FaultPlan, MissionPlan, fault_plans, mission_plans
 from .side_effect import LOG
 
@@ -28,11 +29,14 @@ HOUR = 3600
 
 @dataclass(frozen=True, kw_only=True)
 class Campaign:
-    """How much of it. `faults_every` seconds between faults; `waiting` missions at most wait or run at a time."""
+    """How much of it. `faults_every` seconds between faults, `faults` of them at most; `waiting` missions at most wait
+    or run at a time.
+    """
 
     seed: int
     missions: int
     faults_every: float
+    faults: int | None = None
     waiting: int
 
 
@@ -62,12 +66,14 @@ class _Running:
         self._fleet = Fleet(house.folder, house.residents, self._journal)
         self._observer = Observer(house.database.engine(), self._journal)
         self._faults: Counter[str] = Counter()
+        self._at_database = asyncio.Lock()
         self._acts: dict[str, Callable[[FaultPlan], Awaitable[None]]] = {
             "kill": self._kill,
             "kill-guard": self._kill_guard,
             "suspend": self._suspend,
             "clock": self._clock,
             "lock": self._lock,
+            "restart": self._restart,
         }
 
     async def run(self) -> Course:
@@ -90,7 +96,7 @@ class _Running:
             left = await self._left()
             end_all(left)
             await asyncio.to_thread(self._observer.stop)
-        evidence = await asyncio.to_thread(self._evidence, [str(one) for one in left])
+        evidence = await self._evidence([str(one) for one in left])
         return Course(
             evidence=evidence,
             faults=self._faults,
@@ -138,9 +144,11 @@ class _Running:
 
     async def _trouble(self) -> None:
         """Fault after fault, several at a time where they last; ends when it is cancelled, and mends what it broke."""
+        plans = fault_plans(self._campaign.seed, self._house.faults, every=self._campaign.faults_every)
         async with asyncio.TaskGroup() as lasting:
-            for fault in fault_plans(self._campaign.seed, self._house.faults, every=self._campaign.faults_every):
+            for fault in islice(plans, self._campaign.faults):
                 await asyncio.sleep(fault.after)
+                await self._somebody_fit()
                 self._faults[fault.kind] += 1
                 lasting.create_task(self._acts[fault.kind](fault))
 
@@ -149,8 +157,14 @@ class _Running:
             await asyncio.to_thread(self._fleet.note_children)
             await asyncio.sleep(1.0)
 
+    async def _somebody_fit(self) -> None:
+        """A house in which everybody is dead already learns nothing from the next blow."""
+        while not any(one.fit and not one.stopped for one in self._fleet.residents):
+            await asyncio.sleep(0.02)
+
     def _whom(self, fault: FaultPlan) -> Resident:
-        return self._fleet.residents[math.floor(fault.pick * len(self._fleet.residents))]
+        fit = [one for one in self._fleet.residents if one.fit and not one.stopped]
+        return fit[math.floor(fault.pick * len(fit))]
 
     async def _kill(self, fault: FaultPlan) -> None:
         self._fleet.kill(self._whom(fault))
@@ -170,11 +184,19 @@ class _Running:
         file.with_suffix(".new").replace(file)
 
     async def _lock(self, fault: FaultPlan) -> None:
-        at = time.monotonic()
-        await asyncio.to_thread(self._house.database.hold_lock, fault.seconds)
-        self._journal.disturbances.append(
-            Disturbance(at=at, until=time.monotonic(), kind="lock", target=self._house.database.name)
-        )
+        await self._to_database("lock", self._house.database.hold_lock, fault.seconds)
+
+    async def _restart(self, fault: FaultPlan) -> None:
+        await self._to_database("restart", self._house.database.restart, fault.seconds)
+
+    async def _to_database(self, kind: str, act: Callable[[float], None], seconds: float) -> None:
+        """One such act at a time: a lock is not asked for while the server is down."""
+        async with self._at_database:
+            at = time.monotonic()
+            await asyncio.to_thread(act, seconds)
+            until = time.monotonic()
+        target = self._house.database.name
+        self._journal.disturbances.append(Disturbance(at=at, until=until, kind=kind, target=target))
 
     # -- the end
 
@@ -188,7 +210,7 @@ class _Running:
                 return found
             await asyncio.sleep(0.1)
 
-    def _evidence(self, left: Sequence[str]) -> Evidence:
+    async def _evidence(self, left: Sequence[str]) -> Evidence:
         engine = self._house.database.engine()
         with engine.connect() as connection:
             missions, lanes = read_registry(connection)
@@ -200,7 +222,7 @@ class _Running:
             journal=self._journal,
             effects=read_effects(self._folder / LOG),
             left=left,
-            replay=replay_at(self._house.database.url),
+            replay=await replayed(self._house.database),
         )
 
 

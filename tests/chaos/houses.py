@@ -2,21 +2,24 @@
 
 import contextlib
 import json
+import os
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
+from throwaway_postgres import private_server
 
-from .databases import Database, SqliteFile
+from .databases import Database, PostgresDatabase, SqliteFile
 from .fleet import Resident
 from .schedule import FaultKind
 
 TTL = 2.0
 TOKEN = "chaos-operator-token"
+TOKENS = {"UA_OPS_TOKEN": TOKEN, "UA_INTERNAL_API_TOKEN": "chaos-worker-token"}
 LANES = ("vp.chaos.one", "vp.chaos.two", "vp.chaos.three")
 
 
@@ -33,30 +36,64 @@ class House:
     faults: Mapping[str, FaultKind]
 
 
+FAULTS: Mapping[str, FaultKind] = {
+    "kill": FaultKind(weight=4),
+    "kill-guard": FaultKind(weight=2),
+    "suspend": FaultKind(weight=3, lasts=(0.5, 2.0 * TTL)),
+    "clock": FaultKind(weight=2),
+    "lock": FaultKind(weight=1, lasts=(0.3, 1.5 * TTL)),
+}
+
+
 @contextlib.contextmanager
-def sqlite_alone(folder: Path) -> Iterator[House]:
-    """One process that is everything: the owner of an SQLite file, with its lanes."""
+def sqlite_house(folder: Path) -> Iterator[House]:
+    """The owner of an SQLite file with one lane of its own, and workers that reach it over HTTP, two for one lane."""
     lanes = write_lanes(folder)
-    plane = plane_resident("plane", folder, lanes, {})
+    owner = plane("owner", "dev", folder, lanes, {"UA_ENABLE_CHAOS_THREE": "1"})
+    at_owner = ("--url", plane_url(owner))
     yield House(
         folder=folder,
-        database=SqliteFile(folder / "plane" / "state.db"),
-        residents=[plane],
-        urls=[plane_url(plane)],
+        database=SqliteFile(folder / "owner" / "state.db"),
+        residents=[
+            owner,
+            worker("worker-a", LANES[0], folder, lanes, at_owner),
+            worker("worker-b", LANES[0], folder, lanes, at_owner),
+            worker("worker-c", LANES[1], folder, lanes, at_owner),
+        ],
+        urls=[plane_url(owner)],
         lanes=LANES,
         token=TOKEN,
-        faults={
-            "kill": FaultKind(weight=3),
-            "kill-guard": FaultKind(weight=2),
-            "suspend": FaultKind(weight=2, lasts=(0.5, 2.0 * TTL)),
-            "clock": FaultKind(weight=2),
-            "lock": FaultKind(weight=1, lasts=(0.3, 1.5 * TTL)),
-        },
+        faults=FAULTS,
     )
 
 
+@contextlib.contextmanager
+def postgres_house(folder: Path) -> Iterator[House]:
+    """Two planes on one PostgreSQL, one with a lane of its own; workers over HTTP and on the database."""
+    lanes = write_lanes(folder)
+    with private_server(Path(tempfile.gettempdir()) / f"dragan-pg-chaos-{os.getpid()}") as server:
+        database = {"UA_RUNTIME_DB_URL": server.url}
+        first = plane("plane-a", "serve", folder, lanes, database)
+        second = plane("plane-b", "dev", folder, lanes, {**database, "UA_ENABLE_CHAOS_THREE": "1"})
+        yield House(
+            folder=folder,
+            database=PostgresDatabase(server),
+            residents=[
+                first,
+                second,
+                worker("worker-a", LANES[0], folder, lanes, ("--db", server.url)),
+                worker("worker-b", LANES[0], folder, lanes, ("--url", plane_url(first))),
+                worker("worker-c", LANES[1], folder, lanes, ("--url", plane_url(second))),
+            ],
+            urls=[plane_url(first), plane_url(second)],
+            lanes=LANES,
+            token=TOKEN,
+            faults={**FAULTS, "restart": FaultKind(weight=1, lasts=(0.0, 1.0))},
+        )
+
+
 def write_lanes(folder: Path) -> Path:
-    """The lanes file: two lanes with a workspace each, one with a workspace a mission and two slots."""
+    """The lanes file: a lane with one workspace and one slot, and two with a workspace a mission and four slots."""
     common: dict[str, Any] = {
         "executor": {"type": "automation", "allow": [sys.executable], "cancel_grace_seconds": 0.2},
         "lease_ttl": TTL,
@@ -64,31 +101,44 @@ def write_lanes(folder: Path) -> Path:
         "cancel_deadline": 3.0,
         "recovery": {"policy": "retry", "max_attempts": 5, "backoff": 0.1},
     }
+    wide = {"parallel_missions": 4, "workspace": {"scope": "mission"}}
     lanes = [
-        {"vp_id": LANES[0], **common},
-        {"vp_id": LANES[1], **common},
-        {"vp_id": LANES[2], **common, "parallel_missions": 2, "workspace": {"scope": "mission"}},
+        {"vp_id": LANES[0], "flag": "CHAOS_ONE", **common},
+        {"vp_id": LANES[1], "flag": "CHAOS_TWO", **common, **wide},
+        {"vp_id": LANES[2], "flag": "CHAOS_THREE", **common, **wide},
     ]
     file = folder / "lanes.yaml"
     file.write_text(json.dumps({"lanes": lanes}, indent=2))
     return file
 
 
-def plane_resident(name: str, folder: Path, lanes: Path, environment: Mapping[str, str]) -> Resident:
-    """A control plane with lanes of its own, on a port that it keeps over its deaths."""
-    port = free_port()
+def plane(name: str, command: str, folder: Path, lanes: Path, environment: Mapping[str, str]) -> Resident:
+    """A control plane, on a port that it keeps over its deaths."""
+    port = str(free_port())
     return Resident(
         name=name,
-        arguments=("dev", "--port", str(port), "--data", str(folder / name), "--lanes", str(lanes), "--grace", "1"),
+        arguments=(command, "--port", port, "--data", str(folder / name), "--lanes", str(lanes), "--grace", "1"),
         is_plane=True,
-        ready=answers(f"http://127.0.0.1:{port}/readyz"),
-        environment={"UA_OPS_TOKEN": TOKEN, "UA_INSTANCE_ID": name, **environment},
+        announces="ready at",
+        environment={**TOKENS, "UA_INSTANCE_ID": name, **environment},
     )
 
 
-def plane_url(plane: Resident) -> str:
+def worker(name: str, lane: str, folder: Path, lanes: Path, link: Sequence[str]) -> Resident:
+    """A worker for one lane. All keep the lanes' files in one place, as workers of one host do."""
+    shared = str(folder / "workers")
+    return Resident(
+        name=name,
+        arguments=("worker", "--lane", lane, *link, "--data", shared, "--lanes", str(lanes), "--grace", "1"),
+        is_plane=False,
+        announces="working for",
+        environment={**TOKENS, "UA_ENABLE_CHAOS_ONE": "1", "UA_ENABLE_CHAOS_TWO": "1"},
+    )
+
+
+def plane_url(resident: Resident) -> str:
     """Where a plane answers."""
-    port = plane.arguments[list(plane.arguments).index("--port") + 1]
+    port = resident.arguments[list(resident.arguments).index("--port") + 1]
     return f"http://127.0.0.1:{port}"
 
 
@@ -99,17 +149,8 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
-def answers(url: str) -> Callable[[], Awaitable[bool]]:
-    """Whether a server says yes there."""
-
-    async def ready() -> bool:
-        async with httpx.AsyncClient(timeout=2.0) as http:
-            with contextlib.suppress(httpx.TransportError):
-                return (await http.get(url)).is_success
-        return False
-
-    return ready
-
-
-HOUSES: Mapping[str, Callable[[Path], contextlib.AbstractContextManager[House]]] = {"sqlite-alone": sqlite_alone}
+HOUSES: Mapping[str, Callable[[Path], contextlib.AbstractContextManager[House]]] = {
+    "postgresql": postgres_house,
+    "sqlite": sqlite_house,
+}
 """Every house by name."""

@@ -1,16 +1,15 @@
 """A process of the house as it ships, with two weaknesses built in that only a campaign has.
 
-    process.py FOLDER NAME ARGUMENT...
-
-runs `dragan ARGUMENT...`, whose wall clock is off by the seconds that stand in FOLDER/clocks/NAME, and which kills
-itself between receipt and report where FOLDER/die/<mission_id> says so. Nothing else differs, and the product knows of
-neither.
+`become` runs `dragan ARGUMENT...` in this process, whose wall clock is off by the seconds that stand in
+FOLDER/clocks/NAME, and which kills itself between receipt and report where FOLDER/die/<mission_id> says so. Nothing
+else differs, and the product knows of neither.
 """
 
 import contextlib
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -19,6 +18,14 @@ from dragancorp.clock import SystemClock
 from dragancorp.executors import receipts
 
 CLOCKS, DIE = "clocks", "die"
+
+
+def become(folder: Path, name: str, arguments: Sequence[str]) -> None:
+    """See the module; ends with `SystemExit`."""
+    set_clock_wrong(folder / CLOCKS / name)
+    die_after_receipts(folder / DIE)
+    sys.argv = ["dragan", *arguments]
+    cli.main()
 
 
 def set_clock_wrong(file: Path) -> None:
@@ -45,16 +52,3 @@ def die_after_receipts(folder: Path) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     receipts.write = write_and_die
-
-
-def main() -> None:
-    """See the module."""
-    folder, name = Path(sys.argv[1]), sys.argv[2]
-    set_clock_wrong(folder / CLOCKS / name)
-    die_after_receipts(folder / DIE)
-    sys.argv = ["dragan", *sys.argv[3:]]
-    cli.main()
-
-
-if __name__ == "__main__":
-    main()

@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 
-from dragancorp.registry.port import Store
+from dragancorp.missions.ledger import Reader, verify_store
 
 
-async def replay(store: Store) -> Sequence[tuple[str, str]]:
+async def replay(reader: Reader) -> Sequence[tuple[str, str]]:
     """(what it is about, what is wrong) for everything that the replay of all ledgers finds."""
-    return ()
-
-
-def replay_at(url: str) -> Sequence[tuple[str, str]]:
-    """The same, of a database that nobody has open."""
-    return ()
+    report = await verify_store(reader)
+    return [
+        (f"{finding.subject} {finding.id}", f"entry {finding.sequence}: {finding.rule.value}: {finding.detail}")
+        for finding in report.findings
+    ]

@@ -1,13 +1,23 @@
 """What a seed says will happen: to missions, and to the house. The same seed, the same plan."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-# How a mission's command behaves, and how often; see `side_effect`. What kills its worker is dear in time, so rare.
-BEHAVIOURS = {"work": 72, "grandchild": 8, "fail": 4, "crash": 4, "hang": 4, "kill-worker": 4, "kill-both": 2}
-DIES_AFTER_RECEIPT = 0.02
-CANCELLED = 0.08
+# How a mission's command behaves, and how often; see `side_effect`. What kills its worker costs all others a lease's
+# time, so it is rare; but every campaign has each of them, early.
+BEHAVIOURS = {
+    "work": 880,
+    "grandchild": 40,
+    "fail": 20,
+    "crash": 20,
+    "hang": 15,
+    "kill-worker": 15,
+    "kill-both": 10,
+}
+EARLY = 12  # missions that share one of each behaviour
+DIES_AFTER_RECEIPT = 0.01
+CANCELLED = 0.06
 REPEATED = 0.3
 CALLED_BACK = 0.4
 TWO_STEPS = 0.2
@@ -40,11 +50,17 @@ class FaultPlan:
 def mission_plans(seed: int, count: int, lanes: Sequence[str]) -> list[MissionPlan]:
     """The missions of a campaign."""
     choose = random.Random(f"missions {seed}")
-    return [_mission(choose, number, lanes) for number in range(count)]
+    early = [*BEHAVIOURS, *["work"] * (EARLY - len(BEHAVIOURS))]
+    choose.shuffle(early)
+    later = choose.choices(list(BEHAVIOURS), weights=list(BEHAVIOURS.values()), k=max(0, count - EARLY))
+    mortal = choose.randrange(EARLY)
+    return [
+        _mission(choose, number, lanes, behaviour, mortal=number == mortal)
+        for number, behaviour in enumerate([*early, *later][:count])
+    ]
 
 
-def _mission(choose: random.Random, number: int, lanes: Sequence[str]) -> MissionPlan:
-    (behaviour,) = choose.choices(list(BEHAVIOURS), weights=list(BEHAVIOURS.values()))
+def _mission(choose: random.Random, number: int, lanes: Sequence[str], behaviour: str, *, mortal: bool) -> MissionPlan:
     second = ("work",) if choose.random() < TWO_STEPS else ()
     cancelled = choose.random() < CANCELLED
     return MissionPlan(
@@ -56,7 +72,7 @@ def _mission(choose: random.Random, number: int, lanes: Sequence[str]) -> Missio
         # What hangs is ended by somebody: by a cancel, or by the time limit of its step.
         cancel_after=round(choose.uniform(0.0, 1.5), 3) if cancelled else None,
         callback=choose.random() < CALLED_BACK,
-        dies_after_receipt=choose.random() < DIES_AFTER_RECEIPT,
+        dies_after_receipt=mortal or choose.random() < DIES_AFTER_RECEIPT,
     )
 
 
@@ -68,7 +84,7 @@ class FaultKind:
     lasts: tuple[float, float] = (0.0, 0.0)
 
 
-def fault_plans(seed: int, kinds: dict[str, FaultKind], *, every: float) -> "FaultPlans":
+def fault_plans(seed: int, kinds: Mapping[str, FaultKind], *, every: float) -> "FaultPlans":
     """An endless plan of faults, about one in `every` seconds; the first round has each kind once."""
     return FaultPlans(seed, kinds, every)
 
@@ -76,7 +92,7 @@ def fault_plans(seed: int, kinds: dict[str, FaultKind], *, every: float) -> "Fau
 class FaultPlans:
     """Iterates over faults without an end; the campaign says when it has had enough."""
 
-    def __init__(self, seed: int, kinds: dict[str, FaultKind], every: float) -> None:
+    def __init__(self, seed: int, kinds: Mapping[str, FaultKind], every: float) -> None:
         self._choose = random.Random(f"faults {seed}")
         self._kinds = kinds
         self._every = every

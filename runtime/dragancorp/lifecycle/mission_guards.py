@@ -34,7 +34,7 @@ def _fence(row: MissionRow, command: MissionCommand, facts: MissionFacts, now: d
 
 def _due(row: MissionRow, command: MissionCommand, facts: MissionFacts, now: datetime) -> bool:
     return (
-        (row.not_before is None or row.not_before <= now)
+        not row.pauses_at(now)
         and (row.window_start_at is None or row.window_start_at <= now)
         and (row.window_end_at is None or now < row.window_end_at)
         and (row.deadline_at is None or now < row.deadline_at)

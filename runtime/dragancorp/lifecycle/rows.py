@@ -5,7 +5,7 @@ Both are frozen; a step makes a new row. Field names are the registry's column n
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from dragancorp_contracts.lifecycle import (
@@ -16,6 +16,9 @@ from dragancorp_contracts.lifecycle import (
     ReasonCode,
     SessionState,
 )
+
+CLOCKS_APART = timedelta(seconds=5)
+"""How far the clocks of two planes may be apart before one of them counts as wrong."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +77,14 @@ class MissionRow:
     def terminal(self) -> bool:
         """Whether the mission has ended and never changes again."""
         return self.state in TERMINAL_MISSION_STATES
+
+    def pauses_at(self, now: datetime) -> bool:
+        """Whether its pause after a failure still lasts.
+
+        A pause that began well after `now` was set by a wall clock that ran ahead and has been put right: nobody meant
+        the mission to wait for as long as that clock was wrong.
+        """
+        return self.not_before is not None and self.not_before > now and self.updated_at <= now + CLOCKS_APART
 
     def runtime_at(self, now: datetime) -> float:
         """Seconds spent running over all attempts, the present one included."""

@@ -17,7 +17,7 @@ class PriorityScheduler:
 
     def choose(self, view: QueueView, now: datetime, limit: int) -> Sequence[str]:
         """Ids of the missions to claim next. See `registry.port.Scheduler`."""
-        due = [row for row in view.candidates if row.not_before is None or row.not_before <= now]
+        due = [row for row in view.candidates if not row.pauses_at(now)]
         ordered = sorted(due, key=_urgency)
         return [row.mission_id for row in ordered[: min(limit, view.free_slots)]]
 

@@ -12,7 +12,7 @@ from dragancorp.lifecycle.change import Refusal
 from dragancorp.lifecycle.commands import By, Fence, MissionCommand, SessionCommand
 from dragancorp.lifecycle.facts import LanePolicy, MissionFacts, SessionFacts
 from dragancorp.lifecycle.mission import follow_up
-from dragancorp.lifecycle.rows import MissionRow, SessionRow
+from dragancorp.lifecycle.rows import CLOCKS_APART, MissionRow, SessionRow
 from dragancorp.registry import family_budgets, statements
 from dragancorp.registry.operations import (
     ClaimMissions,
@@ -308,7 +308,12 @@ def _decided(tx: Transaction, row: MissionRow, claim: int) -> Mapping[str, Any] 
 
 
 def _candidates(tx: Transaction, vp_id: str, free: int) -> list[Stored]:
-    bounds = {"vp_id": vp_id, "now": tx.now, "how_many": free + LOOKAHEAD}
+    bounds = {
+        "vp_id": vp_id,
+        "now": tx.now,
+        "wrong_clocks_after": tx.now + CLOCKS_APART,
+        "how_many": free + LOOKAHEAD,
+    }
     records = tx.connection.execute(statements.CANDIDATES, bounds).all()
     return [stored_from(record) for record in records]
 

@@ -52,7 +52,9 @@ CANDIDATES = (
     .where(
         _m.vp_id == bindparam("vp_id"),
         _m.state == word(MissionState.QUEUED),
-        or_(_m.not_before.is_(None), _m.not_before <= bindparam("now")),
+        or_(
+            _m.not_before.is_(None), _m.not_before <= bindparam("now"), _m.updated_at > bindparam("wrong_clocks_after")
+        ),
         or_(_m.window_start_at.is_(None), _m.window_start_at <= bindparam("now")),
         or_(_m.ends_at.is_(None), _m.ends_at > bindparam("now")),
     )

@@ -17,6 +17,18 @@ async def claim_again(world: World, name: str) -> Runtime:
     return await world.runtime(name=name)
 
 
+async def test_a_pause_set_by_a_wall_clock_an_hour_ahead_is_over_when_the_clock_is_put_right(world: World) -> None:
+    runtime = await world.working_lane(backoff=5.0)
+    await world.dispatch()
+    row = await runtime.claim_one()
+    world.clock.jump(3600)
+    await world.lose_lease()
+    world.clock.jump(-3600)
+    following = await world.runtime(name="rt-2")
+    assert (await world.row(row.mission_id)).state == "queued"
+    assert [again.mission_id for again in await following.claim()] == [row.mission_id]
+
+
 async def test_a_lost_lease_requeues_its_mission_with_a_pause_and_a_higher_epoch(world: World) -> None:
     runtime = await world.working_lane(backoff=5.0)
     await world.dispatch()

@@ -1,0 +1,30 @@
+"""A short campaign on each house: nothing that was promised is broken. `CHAOS_SEED=n` replays one."""
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from .campaign import Campaign, run
+from .figures import figures
+from .houses import HOUSES
+from .oracle import judge
+
+pytestmark = pytest.mark.anyio
+SEED = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(1_000_000))
+MISSIONS = 40
+FAULTS_EVERY = 0.8
+
+
+@pytest.mark.parametrize("house", sorted(HOUSES))
+async def test_a_house_under_faults_keeps_its_promises(house: str, tmp_path: Path) -> None:
+    print(f"replay with make chaos-short SEED={SEED}")
+    campaign = Campaign(seed=SEED, missions=MISSIONS, faults_every=FAULTS_EVERY, waiting=MISSIONS)
+    with HOUSES[house](tmp_path) as built:
+        course = await run(campaign, built)
+    findings = judge(course.evidence)
+    print(figures(campaign, house, course, findings))
+    assert [*map(str, findings), *course.wrong] == []
+    assert set(course.faults) == set(built.faults), "each kind of fault was to come once at least"
+    assert len(course.evidence.missions) == MISSIONS
