@@ -15,6 +15,7 @@ import dragancorp
 import dragancorp_contracts
 
 FULL_TOKEN, LIMITED_TOKEN = "reference-full-token", "reference-limited-token"
+DRAWING_TOKEN = "reference-token-of-every-scope"
 LANE, FULL_LANE = "vp.coder.primary", "vp.coder.full"
 START_SECONDS = 60.0
 LANES = f"""
@@ -29,8 +30,9 @@ lanes:
     queue_limit: 0
 """
 SCOPES = {
-    FULL_TOKEN: ["missions:read", "missions:write", "ops:read", "ops:write", "lanes:run", "fleet:write"],
+    FULL_TOKEN: ["missions:read", "missions:write", "ops:read", "ops:write", "fleet:write"],
     LIMITED_TOKEN: ["missions:read"],
+    DRAWING_TOKEN: ["missions:read", "missions:write", "ops:read", "ops:write", "lanes:run", "fleet:write"],
 }
 
 

@@ -10,7 +10,7 @@ from dragancorp_conformance.command import Asked, perform
 from dragancorp_conformance.requirements import requirements
 from dragancorp_conformance.target import Pace
 
-from .reference import FULL_LANE, FULL_TOKEN, LANE, LIMITED_TOKEN, reference
+from .reference import DRAWING_TOKEN, FULL_LANE, FULL_TOKEN, LANE, LIMITED_TOKEN, reference
 
 DRAWN = ("GEN-1", "GEN-2", "GEN-3")
 # Random cases an operation. `make fuzz` raises it; the sum over an ordinary run is held below.
@@ -28,13 +28,12 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def examined(url: str, *only: str, **options: Any) -> tuple[int, dict[str, Any]]:
     asked = Asked(
         url=url,
-        token=FULL_TOKEN,
         limited_token=LIMITED_TOKEN,
         full_lane=FULL_LANE,
         lane=LANE,
         only=only,
         quiet=True,
-        **{"pace": Pace(answer_seconds=30.0, slow_seconds=1.0, crowd=20), **options},
+        **{"token": FULL_TOKEN, "pace": Pace(answer_seconds=30.0, slow_seconds=1.0, crowd=20), **options},
     )
     return perform(asked)
 
@@ -63,7 +62,9 @@ def test_a_url_and_a_token_are_enough(url: str) -> None:
 @pytest.mark.parametrize("requirement", DRAWN)
 def test_generated_requests_are_answered_by_the_contract(url: str, requirement: str) -> None:
     seed = int(os.environ.get("CONFORMANCE_SEED", "20261122"))
-    exit_code, report = examined(url, requirement, seed=seed, pace=Pace(answer_seconds=30.0, examples=EXAMPLES))
+    exit_code, report = examined(
+        url, requirement, token=DRAWING_TOKEN, seed=seed, pace=Pace(answer_seconds=30.0, examples=EXAMPLES)
+    )
     [result] = report["results"]
     print(f"{requirement}: {result['cases']} cases in {result['duration_seconds']:.0f} s, seed {seed}")
     assert (exit_code, result.get("failures")) == (0, None)
