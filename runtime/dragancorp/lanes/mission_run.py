@@ -168,6 +168,12 @@ class MissionRun:
             if error.code in (ErrorCode.STALE_EPOCH, ErrorCode.MISSION_TERMINAL):
                 return None  # somebody else has the word
             return self._crashed(error)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            # Nobody cancelled this task: something inside the executor was cancelled, and what it did is not done.
+            return self._crashed(error)
         except Exception as error:
             # An executor is somebody else's code, and a disk may be full: whatever it is, it is the mission's end,
             # not the worker's.
@@ -335,7 +341,7 @@ class MissionRun:
             log.warning("no use in this receipt", action="mission.receipt_unusable", reason=found.reason)
         return found.receipt
 
-    def _crashed(self, error: Exception) -> Report:
+    def _crashed(self, error: BaseException) -> Report:
         log.warning(
             "the executor crashed", action="mission.executor_crashed", mission_id=self._mission_id, error=str(error)
         )

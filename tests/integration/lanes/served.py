@@ -35,7 +35,7 @@ def _client(url: str, token: str | None) -> Client:
 async def served(store: Store, clock: Clock, vp_id: str, folder: Path) -> AsyncIterator[str]:
     """Serve the registry; answers its URL. Uploads go below `folder`."""
     lanes = configure_lanes([{"vp_id": vp_id, "executor": {"type": "automation", "allow": ["sh"]}}], folder)
-    plane = ControlPlane(store, lanes, clock, Settings())
+    plane = ControlPlane(store, lanes, clock, Settings(), data=folder)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         app = asgi(plane, tokens=TokenBook([worker_token(TOKEN)]))

@@ -219,6 +219,19 @@ async def test_an_executor_that_raises_is_the_missions_end_and_not_the_workers(h
     assert "KeyError" in (await house.ledger(mission_id))[-1]["summary"]
 
 
+async def test_a_cancelled_error_is_never_recorded_as_success(house: House) -> None:
+    """Nobody asked for a cancel: something inside the executor was cancelled, and the work is not done."""
+
+    async def torn(agent: Scripted, envelope: Event, context: MissionContext) -> AsyncGenerator[Event, None]:
+        yield {"type": "progress", "message": "nearly done"}
+        raise asyncio.CancelledError
+
+    await house.serve(Scripted(torn))
+    row = await house.ended(await house.dispatch())
+    assert (row.state, row.reason_code) == (MissionState.FAILED, ReasonCode.EXECUTOR_CRASHED)
+    assert (await house.session()).status is SessionState.ACTIVE  # and the lane goes on
+
+
 async def test_an_executor_that_ends_without_a_result_has_crashed(house: House) -> None:
     async def vanishing(agent: Scripted, envelope: Event, context: MissionContext) -> AsyncGenerator[Event, None]:
         yield {"type": "progress", "message": "and now"}

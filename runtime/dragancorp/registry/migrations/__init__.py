@@ -85,7 +85,7 @@ def refuse_other(connection: Connection) -> None:
     """Raise `database_newer` for a schema of a later version, `data_folder_unusable` for an earlier; only reads."""
     refuse_newer(connection)
     found = current(connection)
-    if pending(connection):
+    if due(connection, Phase.BEFORE):
         raise DraganError(
             ErrorCode.DATA_FOLDER_UNUSABLE,
             f"the database has the schema {found!r}; a control plane that opens it brings it up to date",
