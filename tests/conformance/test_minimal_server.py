@@ -10,6 +10,9 @@ import pytest
 
 from dragancorp_contracts import judge
 
+from .minimal_server.server import Minimal
+from .serving import served
+
 Asked = Callable[..., tuple[int, dict[str, Any]]]
 
 
@@ -30,8 +33,13 @@ def test_the_minimal_server_answers_what_is_drawn(minimal: str, asked: Asked, re
     assert (exit_code, result.get("failures")) == (0, None)
 
 
-def test_what_it_lacks_is_named_with_the_reason(minimal: str, asked: Asked) -> None:
-    _, report = asked(minimal, "OPS-1", "OPS-14")
+class Lacking(Minimal):
+    planned = ("list_mission_artifacts",)
+
+
+def test_what_is_lacking_is_named_with_the_reason(asked: Asked) -> None:
+    with served(Lacking()) as url:
+        _, report = asked(url, "OPS-1", "OPS-14")
     dispatch, artifacts = report["results"]
     assert dispatch["outcome"] == "passed"
     assert (artifacts["outcome"], artifacts["declared"]) == ("not_implemented", True)

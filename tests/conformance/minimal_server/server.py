@@ -26,11 +26,12 @@ from .refusing import Refused, Violation
 LANE, FULL_LANE = "vp.minimal.lane", "vp.minimal.full"
 FULL_TOKEN, LIMITED_TOKEN = "minimal-full-token", "minimal-limited-token"
 ASSIGNABLE = {"mission_id", "vp_session_id", "vp_runtime_id", "source_instance_id", "trace_id", "created_at"}
-PLANNED = ("list_mission_artifacts",)
 
 
 class Minimal(Reading):
     """One server. Each method is a place where a broken one goes wrong."""
+
+    planned: tuple[str, ...] = ()
 
     tokens: Mapping[str, frozenset[str]] = MappingProxyType(
         {
@@ -78,7 +79,7 @@ class Minimal(Reading):
         if not operation.public:
             self.admit(operation, request)
         handler = getattr(self, operation.id, None)
-        if handler is None or operation.id in PLANNED:
+        if handler is None or operation.id in self.planned:
             raise Refused(ErrorCode.NOT_IMPLEMENTED, "planned")
         arguments = self.arguments(operation, request)
         if operation.body is not None:
@@ -280,6 +281,10 @@ class Minimal(Reading):
     def event(self, name: str, number: int, document: object) -> str:
         return f"id: {number}\nevent: {name}\ndata: {json.dumps(document)}\n\n"
 
+    async def list_mission_artifacts(self, *, mission_id: str) -> Response:
+        self.find(mission_id)
+        return self.json({"artifacts": []})
+
     async def explain_mission(self, *, mission_id: str) -> Response:
         mission = self.find(mission_id)
         sentence = f"It is {mission.state}."
@@ -333,7 +338,7 @@ class Minimal(Reading):
                 if node["x-dragan-level"] != "core":
                     del item[method]
                 else:
-                    lacking = node["operationId"] in PLANNED or not hasattr(self, node["operationId"])
+                    lacking = node["operationId"] in self.planned or not hasattr(self, node["operationId"])
                     node["x-dragan-status"] = "planned" if lacking else "served"
             if not any(isinstance(node, dict) for node in item.values()):
                 del document["paths"][path]
