@@ -230,13 +230,17 @@ class LaneRuntime:
         return workspace
 
     async def _slot(self, keeper: Keeper, executor: Executor, workspace: Workspace | None) -> None:
-        """One mission after another, until the worker stops."""
+        """One mission after another, until the worker stops or the lease is lost.
+
+        The latter is asked for too: whoever swallows a cancellation (an executor is somebody else's code) must not
+        leave a slot that claims in vain for ever, and a lane that nobody serves.
+        """
         claimed: Claimed | None = None
         async with contextlib.AsyncExitStack() as stack:
             guard: Guard | None = None
             if workspace is not None:
                 guard = await stack.enter_async_context(self._guard(workspace, keeper))
-            while not (self._stopping.is_set() and claimed is None):
+            while not keeper.lost.is_set() and not (self._stopping.is_set() and claimed is None):
                 if claimed is None:
                     claimed = await self._unless_stopping(self._claim(keeper))
                 elif workspace is not None and guard is not None:
