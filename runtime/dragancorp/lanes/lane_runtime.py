@@ -14,6 +14,7 @@ from dragancorp.clock import Clock
 from dragancorp.errors import DraganError, ErrorCode
 from dragancorp.executors.protocol import Executor, SessionContext
 from dragancorp.executors.workspace import Workspace, prepare
+from dragancorp.lanes.execution import sweep_below
 from dragancorp.lanes.guarded import Guard
 from dragancorp.lanes.keeper import Keeper
 from dragancorp.lanes.link import Claimed, Grant, LaneLink, Report
@@ -205,6 +206,9 @@ class LaneRuntime:
     async def _set_up(self, keeper: Keeper, grant: Grant, executors: list[Executor]) -> Workspace | None:
         """Prepare the lane's workspace (None: each mission has its own) and open the executor's session."""
         setup = self._setup
+        # A worker and its guard that were killed at one moment may have left something; the lease is ours now.
+        for problem in await asyncio.to_thread(sweep_below, str(setup.root.absolute())):
+            log.warning("strays of a killed guard stay", action="lane.strays", vp_id=setup.vp_id, error=problem)
         workspace: Workspace | None = None
         if setup.workspace.get("scope", "lane") == "lane":
             workspace = await asyncio.to_thread(prepare, setup.root, setup.vp_id, setup.workspace)

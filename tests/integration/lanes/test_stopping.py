@@ -206,7 +206,7 @@ async def test_a_cancellation_that_an_executor_swallows_does_not_leave_the_lane_
             await agent.asked_to_stop.wait()
         yield DONE
 
-    link = FlakyLink(house.store)
+    link = FlakyLink(house.link)
     await house.serve(Deaf(long_the_first_time), link=link, lease_ttl=1.0, backoff=0.1)
     mission_id = await house.dispatch()
     await house.working(mission_id)
