@@ -117,6 +117,8 @@ class _Running:
                         await asyncio.sleep(0.02)
                         _raise_early(troubling, noting, *self._fleet.keepers)
                     callers.create_task(self._one(caller, plan))
+            if self._campaign.faults is not None:
+                await troubling  # all that was planned
             # The last ones run under faults too.
             while len(plans) - self._observer.ended > self._campaign.waiting // 2:
                 await asyncio.sleep(0.02)

@@ -1,6 +1,6 @@
 """One guarded execution: a process tree, from its start until nothing of it is left.
 
-Used by the guard process alone. Imports only the standard library.
+Used by the guard process, and by a worker for what a killed guard has left. Imports only the standard library.
 """
 
 import codecs
@@ -62,6 +62,35 @@ def clear_strays(lock_path: str) -> None:
             raise LockHeldError(f"processes of an earlier execution cannot be killed: {sorted(strays)}")
         process_tree.send(strays, signal.SIGKILL)
         time.sleep(0.01)
+
+
+def sweep(lock_path: str) -> None:
+    """End what was left in a workspace whose guard was killed; nothing while another guard holds it.
+
+    Ends by itself after two seconds; then raises `LockHeldError` naming what would not go, `OSError` without the file.
+    """
+    try:
+        lock = take_lock(lock_path)
+    except LockHeldError:
+        return  # at work there; its own strays it looks for before it starts anything
+    try:
+        clear_strays(lock_path)
+    finally:
+        os.close(lock)
+
+
+def sweep_below(folder: str) -> list[str]:
+    """The same for every workspace in a folder; answers what would not go, a sentence each.
+
+    Where each mission has a workspace of its own, no next guard may ever come there.
+    """
+    problems = []
+    for lock_path in process_tree.locks_below(folder):
+        try:
+            sweep(lock_path)
+        except (LockHeldError, OSError) as error:
+            problems.append(str(error))
+    return problems
 
 
 class Stream:

@@ -29,9 +29,9 @@ a grace, then SIGKILL to everything below the guard until nothing is there. The 
 running when it ends. What a program hands to a daemon outside (a container engine, `at`) is out of reach.
 
 What ends the guard: end of file on standard input, after the execution is gone. SIGINT, SIGTERM and SIGHUP do not.
-If the guard is killed, the kernel kills the child (Linux), the worker kills the group, and the next guard of the same
-workspace kills what carries its mark before it starts anything. If worker and guard are killed at one moment, the
-child dies and the rest lives until that next guard.
+If the guard is killed, the kernel kills the child (Linux), the worker kills the group and then what carries the mark of
+the workspace. If worker and guard are killed at one moment, the child dies, and the rest lives until the lane has a
+worker again, or a guard the workspace: before anything is started they kill what carries the mark.
 """
 
 import base64

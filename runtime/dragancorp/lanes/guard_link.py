@@ -137,7 +137,9 @@ class GuardLink:
         )
         link = cls(process, ttl_seconds)
         try:
-            await asyncio.wait_for(link._ready, _START_SECONDS)
+            # Never `wait_for`: up to Python 3.11 it swallows a cancellation that comes with what it waits for.
+            async with asyncio.timeout(_START_SECONDS):
+                await link._ready
         except TimeoutError:
             await link.close()
             raise DraganError(
@@ -158,7 +160,8 @@ class GuardLink:
         if self.process.stdin is not None:
             self.process.stdin.close()
         try:
-            await asyncio.wait_for(self.process.wait(), _CLOSE_SECONDS)
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self.process.wait()
         except TimeoutError:
             self.process.kill()
             await self.process.wait()

@@ -12,11 +12,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import structlog
+
 from dragancorp.errors import DraganError, ErrorCode
 from dragancorp.executors.protocol import ProcessEvent
+from dragancorp.lanes.execution import LockHeldError, sweep
 from dragancorp.lanes.guard_link import GuardedRun, GuardLink, silence_limit
 
 __all__ = ["Guard", "silence_limit"]
+
+log = structlog.get_logger("dragancorp.lanes")
 
 # The child's whole input travels in one request; more belongs into a file.
 STDIN_BYTES = 16 * 1024 * 1024
@@ -91,6 +96,9 @@ class Guard:
             finally:
                 # Left early: by aclose, by an exception at the yield, by cancellation.
                 await self._end(link, run, grace_seconds, leaving=True)
+                if link.dead:
+                    # What had left the group; nobody knows when there is a next guard in this workspace.
+                    await asyncio.to_thread(self._sweep)
             if run.failure is not None:
                 raise run.failure
             if run.exited is not None:
@@ -111,6 +119,12 @@ class Guard:
             await self.kill(grace_seconds=0.5)
             link, self._link = self._link, None
             await link.close()
+
+    def _sweep(self) -> None:
+        try:
+            sweep(str(self._lock_path))
+        except (LockHeldError, OSError) as error:
+            log.warning("strays of a killed guard stay", action="guard.strays", error=str(error))
 
     async def _end(self, link: GuardLink, run: GuardedRun, grace_seconds: float, *, leaving: bool) -> None:
         if run.ended.is_set():

@@ -14,6 +14,7 @@ from dragancorp.clock import Clock
 from dragancorp.errors import DraganError, ErrorCode
 from dragancorp.executors.protocol import Executor, SessionContext
 from dragancorp.executors.workspace import Workspace, prepare
+from dragancorp.lanes.execution import sweep_below
 from dragancorp.lanes.guarded import Guard
 from dragancorp.lanes.keeper import Keeper
 from dragancorp.lanes.link import Claimed, Grant, LaneLink, Report
@@ -205,6 +206,9 @@ class LaneRuntime:
     async def _set_up(self, keeper: Keeper, grant: Grant, executors: list[Executor]) -> Workspace | None:
         """Prepare the lane's workspace (None: each mission has its own) and open the executor's session."""
         setup = self._setup
+        # A worker and its guard that were killed at one moment may have left something; the lease is ours now.
+        for problem in await asyncio.to_thread(sweep_below, str(setup.root.absolute())):
+            log.warning("strays of a killed guard stay", action="lane.strays", vp_id=setup.vp_id, error=problem)
         workspace: Workspace | None = None
         if setup.workspace.get("scope", "lane") == "lane":
             workspace = await asyncio.to_thread(prepare, setup.root, setup.vp_id, setup.workspace)
@@ -230,13 +234,17 @@ class LaneRuntime:
         return workspace
 
     async def _slot(self, keeper: Keeper, executor: Executor, workspace: Workspace | None) -> None:
-        """One mission after another, until the worker stops."""
+        """One mission after another, until the worker stops or the lease is lost.
+
+        The latter is asked for too: whoever swallows a cancellation (an executor is somebody else's code) must not
+        leave a slot that claims in vain for ever, and a lane that nobody serves.
+        """
         claimed: Claimed | None = None
         async with contextlib.AsyncExitStack() as stack:
             guard: Guard | None = None
             if workspace is not None:
                 guard = await stack.enter_async_context(self._guard(workspace, keeper))
-            while not (self._stopping.is_set() and claimed is None):
+            while not keeper.lost.is_set() and not (self._stopping.is_set() and claimed is None):
                 if claimed is None:
                     claimed = await self._unless_stopping(self._claim(keeper))
                 elif workspace is not None and guard is not None:

@@ -12,7 +12,7 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 # The variable every execution carries; its value is the path of the workspace's lock.
@@ -68,13 +68,21 @@ def marked(lock_path: str) -> set[int]:
 
     They can only be left over from a guard that was itself killed: whoever holds the lock has no rival.
     """
-    entry = os.fsencode(f"{MARKER}={lock_path}")
-    found: set[int] = set()
+    return {pid for pid, lock in _marks() if lock == lock_path}
+
+
+def locks_below(folder: str) -> set[str]:
+    """The locks in this folder and below it that a living process carries. Linux only, elsewhere empty."""
+    return {lock for _, lock in _marks() if lock.startswith(folder.rstrip(os.sep) + os.sep)}
+
+
+def _marks() -> Iterator[tuple[int, str]]:
+    entry = os.fsencode(f"{MARKER}=")
     for pid in _process_ids():
         with contextlib.suppress(OSError):
-            if entry in (_PROC / str(pid) / "environ").read_bytes().split(b"\0"):
-                found.add(pid)
-    return found - {os.getpid()}
+            for variable in (_PROC / str(pid) / "environ").read_bytes().split(b"\0"):
+                if variable.startswith(entry) and pid != os.getpid():
+                    yield pid, os.fsdecode(variable.removeprefix(entry))
 
 
 def send(pids: Iterable[int], number: signal.Signals) -> None:

@@ -181,6 +181,7 @@ async def test_a_guard_killed_with_9_is_an_error_then_replaced_and_its_strays_ar
     with pytest.raises(DraganError, match="guard process died") as caught:
         await work()
     assert caught.value.code is ErrorCode.INTERNAL_ERROR
+    assert family.alive() == [], "no next guard may ever come to this workspace"
     assert guard.pid is None
     assert isinstance((await run(guard, ["true"], environment))[-1], ProcessExited)
     assert guard.pid != first

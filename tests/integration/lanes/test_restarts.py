@@ -294,3 +294,14 @@ async def test_a_lane_that_gives_up_at_once_fails_a_mission_whose_worker_was_los
     row = await house.ended(mission_id)
     assert (row.state, row.reason_code, row.attempt) == (MissionState.FAILED, "lease_lost", 1)
     await gone("20.305")
+
+
+async def test_what_worker_and_guard_left_when_both_were_killed_is_gone_once_the_lane_has_a_worker_again(
+    house: House,
+) -> None:
+    workspace = house.root / "missions" / "of-a-mission-that-has-ended"
+    workspace.mkdir(parents=True)
+    mark = {"DRAGAN_WORKSPACE_LOCK": str(workspace / "lock")}
+    stray = await asyncio.create_subprocess_exec("sleep", "60", env={**os.environ, **mark}, start_new_session=True)
+    await house.serve(workspace={"scope": "mission"})
+    assert await asyncio.wait_for(stray.wait(), 10) == -signal.SIGKILL

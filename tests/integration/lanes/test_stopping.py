@@ -1,6 +1,7 @@
 """What ends a mission before its time: a cancel, a limit, silence, a lease that cannot be renewed."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncGenerator
 
@@ -188,6 +189,32 @@ async def test_a_worker_that_could_not_renew_for_a_whole_ttl_stops_its_work(hous
     row = await house.ended(mission_id)
     assert (row.state, row.attempt, row.failures) == (MissionState.COMPLETED, 2, 1)
     assert (await house.session()).lease_epoch >= 3
+
+
+async def test_a_cancellation_that_an_executor_swallows_does_not_leave_the_lane_to_nobody(house: House) -> None:
+    class Deaf(Scripted):
+        async def cancel(self) -> None:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(60)
+            await super().cancel()
+
+    async def long_the_first_time(
+        agent: Scripted, envelope: Event, context: MissionContext
+    ) -> AsyncGenerator[Event, None]:
+        yield {"type": "progress", "message": "begun"}
+        if context.attempt == 1:
+            await agent.asked_to_stop.wait()
+        yield DONE
+
+    link = FlakyLink(house.link)
+    await house.serve(Deaf(long_the_first_time), link=link, lease_ttl=1.0, backoff=0.1)
+    mission_id = await house.dispatch()
+    await house.working(mission_id)
+    link.cut = True
+    await house.state_is(mission_id, "queued")
+    link.cut = False
+    row = await house.ended(mission_id)
+    assert (row.state, row.attempt) == (MissionState.COMPLETED, 2)
 
 
 async def test_a_renewal_that_fails_once_does_no_harm(house: House) -> None:
