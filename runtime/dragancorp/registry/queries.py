@@ -10,6 +10,7 @@ from dragancorp.lifecycle.rows import MissionRow, SessionRow
 from dragancorp.registry.operations import HeldMission, Stored
 
 AnswerT = TypeVar("AnswerT", covariant=True)
+COUNTED_AHEAD = 200
 
 
 class Query(Generic[AnswerT]):
@@ -62,7 +63,10 @@ class SnapshotParts:
 
 @dataclass(frozen=True, kw_only=True)
 class QueuePlace:
-    """Where a mission stands in its lane: missions held, claims within the last hour, waiting ones that come first."""
+    """Where a mission stands in its lane: missions held, claims within the last hour, waiting ones that come first.
+
+    Of those that come first at most `COUNTED_AHEAD` are counted, so that the answer costs the same in any backlog.
+    """
 
     held_by_lane: int
     claims_last_hour: int

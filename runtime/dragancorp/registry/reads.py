@@ -179,7 +179,8 @@ def _get_queue_place(connection: Connection, query: queries.GetQueuePlace) -> qu
             and_(missions.claim_key == own.claim_key, missions.position < own.position),
         )
         queued = and_(missions.vp_id == query.vp_id, missions.state == word(MissionState.QUEUED))
-        ahead = connection.execute(select(func.count()).select_from(MISSIONS).where(queued, before)).scalar_one()
+        first_ones = select(missions.position).where(queued, before).limit(queries.COUNTED_AHEAD).subquery()
+        ahead = connection.execute(select(func.count()).select_from(first_ones)).scalar_one()
     since = {**of_lane, "since": query.now - timedelta(hours=1)}
     return queries.QueuePlace(
         held_by_lane=len(connection.execute(statements.HELD_BY_LANE, of_lane).all()),

@@ -8,7 +8,7 @@ import pytest
 from dragancorp.lifecycle.facts import LanePolicy
 from dragancorp.lifecycle.rows import MissionRow, SessionRow
 from dragancorp.missions.why import Answer, Surroundings, explain
-from dragancorp.registry.queries import LaneRecord
+from dragancorp.registry.queries import COUNTED_AHEAD, LaneRecord
 from dragancorp_contracts import judge
 from dragancorp_contracts.lifecycle import (
     TERMINAL_MISSION_STATES,
@@ -66,6 +66,10 @@ def blocked(reason: ReasonCode, **more: Any) -> dict[str, Any]:
 CAUSES: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], str, set[str]]] = {
     # name: the mission, its lane, what stands around, the answer's code, facts that must be among its
     "others come first": ({}, HELD, {"ahead": 7}, "queued", {"ahead", "lease_owner"}),
+    "more come first than are counted": (
+        *({}, HELD, {"ahead": COUNTED_AHEAD}, "queued"),
+        {"ahead_at_least", "lease_owner"},
+    ),
     "nobody holds the lane": ({}, {}, {}, "lane_unheld", {"status"}),
     "the lane is paused, held": ({}, HELD | {"status": SessionState.PAUSED}, {}, "lane_paused", {"lease_owner"}),
     "the lane is paused, not held": ({}, {"status": SessionState.PAUSED}, {}, "lane_paused", {"status"}),
