@@ -7,9 +7,11 @@ kill processes, not the machine.
 
 import contextlib
 import fcntl
+import json
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import tempfile
 import warnings
@@ -17,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+import psutil
 import psycopg
 
 OTHER_SERVER = "UA_TEST_POSTGRES_URL"
@@ -71,6 +74,7 @@ class PrivateServer:
 def private_server(folder: Path) -> Iterator[PrivateServer]:
     """A server whose data is in `folder`, removed afterwards."""
     with _one_at_a_time():
+        _sweep()
         private = PrivateServer(folder)
     try:
         yield private
@@ -79,6 +83,22 @@ def private_server(folder: Path) -> Iterator[PrivateServer]:
             private.let_go()
             if not (folder / "postmaster.pid").exists():
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep() -> None:
+    """Stop and remove what runs have left that were killed: servers of whose users none lives any more."""
+    for users in Path(tempfile.gettempdir()).glob("dragan-pg-*/.handle_pids.json"):
+        try:
+            pids = json.loads(users.read_text())
+        except (OSError, ValueError):
+            continue  # it goes just now, by itself
+        if pids and not any(psutil.pid_exists(pid) for pid in pids):
+            with contextlib.suppress(OSError, ValueError, IndexError, psutil.Error):
+                server = psutil.Process(int((users.parent / "postmaster.pid").read_text().split()[0]))
+                if str(users.parent) in server.cmdline():
+                    server.send_signal(signal.SIGQUIT)  # at once: nobody needs what it has
+                    server.wait(timeout=20)
+            shutil.rmtree(users.parent, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -22,6 +22,7 @@ RESTARTS = "integration/lanes/test_restarts.py"
 KNOBS = "integration/lanes/test_knobs.py"
 SERVING = "integration/cli/test_serving.py"
 RETENTION = "integration/registry/test_retention.py"
+ACCESS = "unit/cli/test_access.py"
 ROUTING = "unit/gateway/test_routing.py"
 EXECUTOR = "unit/executors/test_automation_refusals.py"
 
@@ -65,6 +66,7 @@ FLAGS: Mapping[str, tuple[str, str]] = {
     "UA_INSTANCE_ID": (KNOBS, "test_the_planes_name_is_the_source_of_what_it_is_asked"),
     "UA_RETENTION_DAYS": (RETENTION, "test_the_plane_archives_by_itself_as_time_goes_by"),
     "UA_RUNTIME_DB_URL": (SERVING, "UA_RUNTIME_DB_URL"),
+    "UA_INTERNAL_API_TOKEN": (ACCESS, "test_the_internal_token_is_what_workers_show_and_a_token_that_is_configured"),
     "UA_OPS_TOKEN": (SERVING, "UA_OPS_TOKEN"),
     "UA_TOKENS_FILE": (SERVING, "UA_TOKENS_FILE"),
 }
