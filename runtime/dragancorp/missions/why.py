@@ -129,8 +129,8 @@ def _queued(row: MissionRow, around: Surroundings, now: datetime) -> Answer:
     """What comes first decides: a lane that takes nothing, then the mission's own time, then who might claim it."""
     session = around.lane.row
     counted = around.ahead < COUNTED_AHEAD
-    facts = {"ahead" if counted else "ahead_at_least": around.ahead, "held_by_lane": around.held_by_lane}
-    facts |= _lane_facts(session)
+    ahead = "ahead" if counted else "ahead_at_least"
+    facts = {ahead: around.ahead, "held_by_lane": around.held_by_lane, **_lane_facts(session)}
     if session.status in (SessionState.PAUSED, SessionState.RETIRED):
         return _waits(f"lane_{session.status.value}", STATUS[session.status], facts)
     not_due = _not_due(row, now)
@@ -140,8 +140,8 @@ def _queued(row: MissionRow, around: Surroundings, now: datetime) -> Answer:
         return Answer(code="lane_unheld", sentence="Nobody holds the lane's lease.", facts=facts)
     refusal = _refusal_of_claim(row, around, now)
     if refusal is None:
-        ahead = str(around.ahead) if counted else f"{around.ahead} or more"
-        return Answer(code="queued", sentence=f"It is due; {ahead} of the lane's missions come first.", facts=facts)
+        first = f"{around.ahead}" if counted else f"{around.ahead} or more"
+        return Answer(code="queued", sentence=f"It is due; {first} of the lane's missions come first.", facts=facts)
     guard = str(refusal.facts.get("guard", refusal.code.value))
     facts["guard"] = guard
     if guard == "session_active":
