@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import random
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -19,25 +20,24 @@ def main() -> int:
     words.add_argument("house", choices=sorted(HOUSES), nargs="+")
     words.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
     words.add_argument("--missions", type=int, default=5000)
-    words.add_argument("--faults-every", type=float, default=2.0, help="seconds between faults, about")
-    words.add_argument("--waiting", type=int, default=24, help="missions that wait or run at a time")
-    words.add_argument("--keep", action="store_true", help="keep the folder of the house")
+    words.add_argument("--faults-every", type=float, default=4.0, help="seconds between faults, about")
+    words.add_argument("--waiting", type=int, default=32, help="missions that wait or run at a time")
     asked = words.parse_args()
     campaign = Campaign(
         seed=asked.seed, missions=asked.missions, faults_every=asked.faults_every, waiting=asked.waiting
     )
     broken = 0
     for house in asked.house:
-        print(f"seed {asked.seed}, house {house}", flush=True)
         folder = Path(tempfile.mkdtemp(prefix="chaos-")).resolve()
-        try:
-            with HOUSES[house](folder) as built:
-                course = asyncio.run(run(campaign, built))
-            findings = judge(course.evidence)
-        finally:
-            print(f"folder {folder}", flush=True)
+        print(f"{house}, seed {asked.seed}, in {folder}", flush=True)
+        with HOUSES[house](folder) as built:
+            course = asyncio.run(run(campaign, built))
+        findings = judge(course.evidence)
         print(figures(campaign, house, course, findings), flush=True)
-        broken += len(findings) + len(course.wrong)
+        wrong = len(findings) + len(course.wrong)
+        if not wrong:
+            shutil.rmtree(folder)  # what went wrong is to be looked at
+        broken += wrong
     return 1 if broken else 0
 
 

@@ -28,5 +28,11 @@ async def test_a_broken_runtime_is_caught_by_the_invariant_it_breaks_and_no_othe
     assert named - {defect.invariant, *defect.also, *SECOND_OPINION} == set(), [str(one) for one in findings]
 
 
+def test_the_page_about_chaos_has_every_invariant_with_its_sentence() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "chaos.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| ")][1:]
+    assert rows == [f"| {one.name} | {one.sentence} |" for one in invariants()]
+
+
 def test_every_invariant_is_broken_by_a_runtime() -> None:
     assert {defect.invariant for defect in defects()} >= {one.name for one in invariants()} - SECOND_OPINION

@@ -126,6 +126,7 @@ def _lease_lost(row: SessionRow) -> StepSession:
         command=SessionCommand(trigger=SessionTrigger.LEASE_LOST, by=RECONCILER, owner=row.lease_owner),
         observed_expired=True,
         epoch_as_read=row.lease_epoch,
+        beat_as_read=row.beat,
     )
 
 
@@ -134,6 +135,7 @@ def _late(row: SessionRow, silent: float) -> StepSession:
         vp_id=row.vp_id,
         command=SessionCommand(trigger=SessionTrigger.DEGRADE, by=RECONCILER, error=f"no heartbeat for {silent:.1f} s"),
         epoch_as_read=row.lease_epoch,
+        beat_as_read=row.beat,
     )
 
 

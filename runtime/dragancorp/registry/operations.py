@@ -143,13 +143,15 @@ class StepAndClaim(Operation[tuple[Stepped, tuple[Stored, ...]]]):
 class StepSession(Operation[SessionStepped]):
     """One trigger for one lane session, with the consequences for its missions (rows R) in the same transaction.
 
-    `observed_expired` is the reconciler's word that it saw the same heartbeat for a whole TTL.
+    `observed_expired` is the reconciler's word that it saw the same heartbeat for a whole TTL; `epoch_as_read` and
+    `beat_as_read` make the step conditional on what it saw, for between its look and its word it may be held up itself.
     """
 
     vp_id: str
     command: SessionCommand
     observed_expired: bool = False
     epoch_as_read: int | None = None
+    beat_as_read: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

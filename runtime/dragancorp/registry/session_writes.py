@@ -67,6 +67,12 @@ def step_session(tx: Transaction, operation: StepSession) -> SessionStepped:
             f"the lane {operation.vp_id!r} has another epoch by now",
             facts={"lease_epoch": before.lease_epoch},
         )
+    if operation.beat_as_read is not None and operation.beat_as_read != before.beat:
+        raise DraganError(
+            ErrorCode.STALE_EPOCH,
+            f"the holder of {operation.vp_id!r} has given a heartbeat meanwhile",
+            facts={"lease_epoch": before.lease_epoch},
+        )
     facts = SessionFacts(
         lane=policy,
         fresh_id=new_id("c"),

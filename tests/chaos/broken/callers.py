@@ -68,7 +68,7 @@ def cancel_lost(patch: pytest.MonkeyPatch) -> None:
 
 def without_triggers(patch: pytest.MonkeyPatch) -> None:
     """The database's own guards against changes of what has ended are not there."""
-    patch.setattr(sqlite, "sqlite_triggers", dict)
+    patch.setattr(sqlite, "guards", tuple)
 
 
 @breaks("terminal-forever", "cancel-holds", "one-terminal-event", "row-agrees", scenario=cancelled_in_the_queue)

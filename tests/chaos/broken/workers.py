@@ -19,7 +19,8 @@ from dragancorp.executors.catalogue import make_executor
 from dragancorp.executors.protocol import ProcessEvent, ProcessExited, ProcessStarted
 from dragancorp.lanes import lane_runtime
 from dragancorp.lanes.lane_runtime import LaneRuntime, LaneSetup
-from dragancorp.lanes.link import Report, StoreLink
+from dragancorp.lanes.link import Report
+from dragancorp.lanes.store_link import StoreLink
 from dragancorp.missions.reconciler import stop
 from dragancorp.registry.queries import GetLane
 from dragancorp_contracts.lifecycle import MissionTrigger
@@ -66,7 +67,7 @@ class Worker:
         self.link = Link(bench.store)
         config = {"type": "automation", "allow": [sys.executable], "cancel_grace_seconds": 0.1}
         setup = LaneSetup(
-            policy=policy,
+            vp_id=policy.vp_id,
             executor=lambda: make_executor(config),
             executor_config=config,
             workspace={},
@@ -237,6 +238,9 @@ class Unguarded:
         self._process = await asyncio.create_subprocess_exec(*argv, cwd=cwd, env=env, stdout=quiet, stderr=quiet)
         yield ProcessStarted(pid=self._process.pid)
         yield ProcessExited(exit_code=await self._process.wait(), duration_seconds=0.0)
+
+    def change_ttl(self, ttl_seconds: float) -> None:
+        """It watches over nothing."""
 
     async def kill(self, grace_seconds: float = 0.0) -> None:
         if self._process is not None and self._process.returncode is None:

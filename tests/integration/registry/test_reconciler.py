@@ -12,10 +12,10 @@ from dragancorp.lifecycle.ledger_entry import utc_text
 from dragancorp.missions.reconciler import TICK_SECONDS, Reconciler, stop
 from dragancorp.registry.operations import Operation, StepMission
 from dragancorp.registry.port import Store, Subscription
-from dragancorp.registry.queries import ListOverdue, Query
+from dragancorp.registry.queries import ListLanes, ListOverdue, Query
 from dragancorp_contracts.lifecycle import MissionState
 
-from .world import World, refused
+from .world import TTL, World, refused
 
 pytestmark = pytest.mark.anyio
 
@@ -98,3 +98,27 @@ async def test_nothing_to_do_is_nothing_done(world: World) -> None:
     await world.lane()
     await world.dispatch()
     assert await world.reconciler.tick() == 0
+
+
+async def test_a_reconciler_held_up_between_look_and_word_takes_no_lease_from_a_holder_that_beats(world: World) -> None:
+    """A plane that was suspended goes on with what it had read before: found by chaos, with two planes."""
+    runtime = await world.working_lane()
+
+    class Suspended(Troubled):
+        after_the_next_look = False
+
+        async def read(self, query: Query[Any]) -> Any:
+            read = await super().read(query)
+            if self.after_the_next_look and isinstance(query, ListLanes):
+                world.clock.advance(TTL + 1)
+                await runtime.renew()
+            return read
+
+    store = Suspended(world.store, lambda asked: None)
+    reconciler = Reconciler(store, world.clock)
+    await reconciler.tick()
+    store.after_the_next_look = True
+    await reconciler.tick()
+    row = await world.status()
+    assert (row.lease_owner, row.lease_epoch, row.status) == (runtime.owner, runtime.epoch, "active")
+    await runtime.renew()
