@@ -23,10 +23,16 @@ Asked = Callable[..., tuple[int, dict[str, Any]]]
 SOME = ("CAN-1", "CAN-2", "OPS-13", "ERR-12", "AUT-2")
 
 
+class CancelOnceWithoutStream(CancelOnce):
+    """Forgets its cancels, and says of its stream that it is planned."""
+
+    planned = ("stream_mission_events",)
+
+
 @pytest.fixture
 def failed(asked: Asked, files: dict[str, Path]) -> dict[str, Any]:
     """The report on a server that forgets its cancels; the files are written."""
-    with served(CancelOnce()) as url:
+    with served(CancelOnceWithoutStream()) as url:
         _, report = asked(url, *SOME, full_lane=None, **files)
     return report
 

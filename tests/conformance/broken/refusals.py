@@ -47,6 +47,8 @@ class UndeclaredStatus(Minimal):
 
 @breaks("OPS-14")
 class PlannedWithoutSaying(Minimal):
+    planned = ("list_mission_artifacts",)
+
     def openapi(self) -> dict[str, Any]:
         document = super().openapi()
         document["paths"]["/api/v1/missions/{mission_id}/artifacts"]["get"]["x-dragan-status"] = "served"
