@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-WORKERS ?= 2
+WORKERS ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo dev test fuzz chaos-short chaos bench check format codegen codegen-check lock wheel clean
@@ -32,7 +32,7 @@ test: $(STAMP) ## Run the whole test suite
 
 fuzz: $(STAMP) ## Try 100,000 documents on every schema and 50,000 requests on the API (FUZZ=n: as many; FUZZ_SEED=n: those again)
 	@FUZZ=$${FUZZ:-100000} $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup tests/fuzz
-	@CONFORMANCE_EXAMPLES=$${CONFORMANCE_EXAMPLES:-3200} $(BIN)/python -m pytest -q -n $(WORKERS) -rP tests/conformance/test_reference.py -k generated_requests
+	@CONFORMANCE_EXAMPLES=$${CONFORMANCE_EXAMPLES:-1900} $(BIN)/python -m pytest -q -n $(WORKERS) -rP tests/conformance/test_reference.py -k generated_requests
 
 chaos-short: $(STAMP) ## Break a running house for half a minute on each database (SEED=n: the same blows again)
 	@CHAOS_SEED=$(SEED) $(BIN)/python -m pytest -q -rP tests/chaos/test_campaign.py

@@ -1,6 +1,7 @@
 """Asking a server in the suite's name."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ QUICK = Pace(
     crowd=8,
     examples=20,
 )
+PATIENT = replace(QUICK, answer_seconds=30.0)
+"""For a server that is to pass: a busy machine is no defect."""
 DRAWN = ("GEN-1", "GEN-2", "GEN-3")
 Ask = Callable[..., dict[str, Any]]
 

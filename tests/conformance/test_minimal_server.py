@@ -10,6 +10,7 @@ import pytest
 
 from dragancorp_contracts import judge
 
+from .conftest import PATIENT
 from .minimal_server.server import Minimal
 from .serving import served
 
@@ -18,7 +19,7 @@ Asked = Callable[..., tuple[int, dict[str, Any]]]
 
 @pytest.mark.timeout(300)
 def test_the_minimal_server_conforms_at_level_core(minimal: str, asked: Asked, core_ids: tuple[str, ...]) -> None:
-    exit_code, report = asked(minimal, *core_ids)
+    exit_code, report = asked(minimal, *core_ids, pace=PATIENT)
     wrong = {one["requirement_id"]: one for one in report["results"] if one["outcome"] in ("failed", "not_covered")}
     assert wrong == {}
     assert exit_code == 0
@@ -28,7 +29,7 @@ def test_the_minimal_server_conforms_at_level_core(minimal: str, asked: Asked, c
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("requirement", ["GEN-1", "GEN-2", "GEN-3"])
 def test_the_minimal_server_answers_what_is_drawn(minimal: str, asked: Asked, requirement: str) -> None:
-    exit_code, report = asked(minimal, requirement)
+    exit_code, report = asked(minimal, requirement, pace=PATIENT)
     [result] = report["results"]
     assert (exit_code, result.get("failures")) == (0, None)
 

@@ -30,7 +30,10 @@ def unknown_extensions(envelope: Mapping[str, Any], known: Collection[str]) -> I
         if extension["required"] and extension["uri"] not in known:
             yield Unfit(
                 pointer=f"/extensions/{index}",
-                sentence=f"the lane does not know the required extension {extension['uri']}",
+                sentence=(
+                    f"the lane does not know the required extension {extension['uri']}; "
+                    f"it knows {', '.join(sorted(known)) or 'none'}"
+                ),
                 error=ErrorCode.EXTENSION_UNSUPPORTED,
                 reason=ReasonCode.EXTENSION_UNSUPPORTED,
             )

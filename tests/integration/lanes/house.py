@@ -294,7 +294,7 @@ async def house_of(store: Store, clock: Clock, root: Path, link_kind: str = "sto
             await stop(reconciling)
 
 
-async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float = 10) -> None:
+async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float = 30) -> None:
     """Wait until `holds()` answers true; fails after `seconds`."""
     until = time.monotonic() + seconds
     while not await holds():
@@ -317,7 +317,7 @@ def guards() -> list[psutil.Process]:
     return [child for child in children if "dragancorp.lanes.guard" in child.cmdline()]
 
 
-async def gone(word: str, seconds: float = 5) -> None:
+async def gone(word: str, seconds: float = 20) -> None:
     """Wait until no process with this word lives."""
 
     async def so() -> bool:
@@ -326,7 +326,7 @@ async def gone(word: str, seconds: float = 5) -> None:
     await eventually(so, seconds)
 
 
-async def up(word: str, seconds: float = 5) -> None:
+async def up(word: str, seconds: float = 20) -> None:
     """Wait until a process with this word lives."""
 
     async def so() -> bool:

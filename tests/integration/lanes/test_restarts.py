@@ -274,13 +274,13 @@ async def test_a_receipt_that_is_none_of_this_mission_counts_for_nothing(open_pl
 
 @both_links
 async def test_a_mission_that_keeps_killing_its_worker_is_parked_and_the_lane_goes_on(house: House) -> None:
-    runtime = await house.serve(lease_ttl=1.0, max_attempts=2, backoff=0.1)
+    runtime = await house.serve(lease_ttl=2.5, max_attempts=2, backoff=0.1)
     poison = await house.dispatch(["sleep", "20.304"])
     for _ in range(2):
         await up("20.304")
         await house.kill(runtime)
         await gone("20.304")
-        runtime = await house.serve(lease_ttl=1.0, max_attempts=2, backoff=0.1)
+        runtime = await house.serve(lease_ttl=2.5, max_attempts=2, backoff=0.1)
     row = await house.ended(poison)
     assert (row.state, row.reason_code, row.parked) == (MissionState.FAILED, "attempts_exhausted", True)
     assert (await house.ended(await house.dispatch(["true"]))).state is MissionState.COMPLETED

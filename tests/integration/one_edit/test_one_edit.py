@@ -48,6 +48,9 @@ asyncio.run(main(sys.argv[1], sys.argv[2], json.loads(sys.argv[3])))
 """
 
 
+pytestmark = pytest.mark.xdist_group("one edit")  # the checkout is copied and generated once
+
+
 @pytest.fixture(scope="module")
 def edited(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """The copy with the one edit, and code generated from it."""

@@ -39,6 +39,9 @@ print(json.dumps({
 """
 
 
+pytestmark = pytest.mark.xdist_group("two versions")  # the checkout is copied and generated once
+
+
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """A copy in which `tokens` has a second version with a member more."""
