@@ -1,6 +1,7 @@
 import asyncio
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
@@ -26,7 +27,8 @@ def _migrated_database(postgres_server: str) -> Iterator[str]:
         async def migrate() -> None:
             await (await PostgresStore.open(url, clock=SystemClock(), scheduler=PriorityScheduler())).close()
 
-        asyncio.run(migrate())
+        with ThreadPoolExecutor(1) as beside:  # whoever asks first may have a loop of its own running
+            beside.submit(asyncio.run, migrate()).result()
         yield url
 
 

@@ -235,15 +235,6 @@ async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float = 10, 
         await asyncio.sleep(pause)
 
 
-def alive(word: str) -> list[psutil.Process]:
-    """Living processes with this word on their command line."""
-    return [
-        process
-        for process in psutil.process_iter(["cmdline", "status"])
-        if word in (process.info["cmdline"] or []) and process.info["status"] != psutil.STATUS_ZOMBIE
-    ]
-
-
 def guards() -> list[psutil.Process]:
     """The guard processes of this test's workers."""
     children = psutil.Process().children()

@@ -8,6 +8,7 @@ from contextlib import aclosing
 from typing import Any
 
 import pytest
+from processes import alive
 
 from dragancorp.errors import DraganError, ErrorCode
 from dragancorp.gateway.turns import Turn
@@ -15,7 +16,7 @@ from dragancorp.registry.operations import StepMission
 from dragancorp_contracts.lifecycle import MissionState, MissionTrigger, SessionTrigger
 
 from .conftest import Opener
-from .gateway import LANE, Agent, Gateway, Heard, alive, eventually, turn
+from .gateway import LANE, Agent, Gateway, Heard, eventually, turn
 
 pytestmark = pytest.mark.anyio
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from processes import alive
 
 from dragancorp.control_plane import ControlPlane
 from dragancorp.errors import DraganError
@@ -24,7 +25,7 @@ from dragancorp_contracts.lifecycle import (
 )
 
 from .conftest import Opener
-from .gateway import LANE, Agent, CutLink, Gateway, ShiftedClock, alive, eventually, guards, lane, turn
+from .gateway import LANE, Agent, CutLink, Gateway, ShiftedClock, eventually, guards, lane, turn
 
 pytestmark = pytest.mark.anyio
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import psutil
 import pytest
+from processes import alive
 
 from dragancorp.clock import Clock
 from dragancorp.errors import DraganError
@@ -183,7 +184,7 @@ class House:
         assert record is not None
         return record.row
 
-    async def session_is(self, status: SessionState, *, opened: bool = False, seconds: float = 10) -> SessionRow:
+    async def session_is(self, status: SessionState, *, opened: bool = False, seconds: float = 30) -> SessionRow:
         """Wait until the lane is in a state (`opened`: with a holder whose executor session is open)."""
 
         async def so() -> bool:
@@ -235,7 +236,7 @@ class House:
     async def event_types(self, mission_id: str) -> list[str]:
         return [event["type"].removeprefix("vp.mission.") for event in await self.ledger(mission_id)]
 
-    async def state_is(self, mission_id: str, *states: str, seconds: float = 10) -> MissionRow:
+    async def state_is(self, mission_id: str, *states: str, seconds: float = 30) -> MissionRow:
         """Wait until the mission is in one of these states."""
 
         async def so() -> bool:
@@ -244,7 +245,7 @@ class House:
         await eventually(so, seconds)
         return await self.row(mission_id)
 
-    async def ended(self, mission_id: str, seconds: float = 10) -> MissionRow:
+    async def ended(self, mission_id: str, seconds: float = 30) -> MissionRow:
         return await self.state_is(mission_id, "completed", "failed", "cancelled", "timed_out", seconds=seconds)
 
     async def working(self, mission_id: str) -> MissionRow:
@@ -300,15 +301,6 @@ async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float = 30) 
     while not await holds():
         assert time.monotonic() < until, f"it did not come to pass within {seconds} s"
         await asyncio.sleep(0.02)
-
-
-def alive(word: str) -> list[psutil.Process]:
-    """Living processes with this word on their command line."""
-    return [
-        process
-        for process in psutil.process_iter(["cmdline", "status"])
-        if word in (process.info["cmdline"] or []) and process.info["status"] != psutil.STATUS_ZOMBIE
-    ]
 
 
 def guards() -> list[psutil.Process]:

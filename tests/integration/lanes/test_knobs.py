@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import alive
 
 from dragancorp.control_plane import ControlPlane
 from dragancorp.errors import DraganError, ErrorCode
@@ -17,7 +18,7 @@ from dragancorp.lifecycle.rows import MissionRow, SessionRow
 from dragancorp.registry.queries import GetLane, GetMission, ReadLedger
 from dragancorp_contracts.lifecycle import MissionState
 
-from .house import AUTOMATION, CALLER, COMMANDS, LANE, House, alive, eventually, gone, up
+from .house import AUTOMATION, CALLER, COMMANDS, LANE, House, eventually, gone, up
 
 pytestmark = pytest.mark.anyio
 

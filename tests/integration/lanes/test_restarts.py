@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 import pytest
+from processes import alive
 
 import dragancorp
 import dragancorp_contracts
@@ -25,7 +26,7 @@ from dragancorp.lifecycle.rows import MissionRow, SessionRow
 from dragancorp.registry.queries import GetLane, GetMission, ListMissions, ReadLedger
 from dragancorp_contracts.lifecycle import MissionState
 
-from .house import AUTOMATION, CALLER, COMMANDS, LANE, House, alive, both_links, eventually, gone, up
+from .house import AUTOMATION, CALLER, COMMANDS, LANE, House, both_links, eventually, gone, up
 
 pytestmark = pytest.mark.anyio
 Opener = Callable[..., Awaitable[ControlPlane]]
