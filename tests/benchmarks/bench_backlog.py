@@ -19,7 +19,8 @@ from typing import Any
 
 from dragancorp.control_plane import ControlPlane
 from dragancorp.executors.automation import AUTOMATION_URI
-from dragancorp.lanes.link import Claimed, Lease, Report, StoreLink
+from dragancorp.lanes.link import Claimed, Lease, Report
+from dragancorp.lanes.store_link import StoreLink
 from dragancorp.lifecycle.commands import By
 from dragancorp.missions.commands import Requester
 from dragancorp.settings import Settings
@@ -80,7 +81,7 @@ class Registry:
         """Fill a file and open it."""
         async with await _open(path) as plane:
             link = StoreLink(plane.store)
-            lease, _ = await link.acquire(LANE, "benchmark", "benchmark")
+            lease = (await link.acquire(LANE, "benchmark", "benchmark")).lease
             await plane.missions.dispatch(_envelope("ended"), CALLER)
             (claimed,) = await link.claim(lease)
             for number in (1, 2, 3):
@@ -92,7 +93,7 @@ class Registry:
         await asyncio.to_thread(fill, path, entries, waiting)
         plane = await _open(path)
         link = StoreLink(plane.store)
-        lease, _ = await link.acquire(LANE, "benchmark", "benchmark")
+        lease = (await link.acquire(LANE, "benchmark", "benchmark")).lease
         (held,) = await link.claim(lease)
         last = (await plane.missions.list(CALLER, limit=1)).missions[0].row.mission_id
         return cls(plane, link, lease, held, last)
@@ -106,7 +107,7 @@ class Registry:
 
     async def _claim(self) -> None:
         """The one at hand ends, and the next is claimed, in one commit."""
-        _, (self.held,) = await self.link.report_and_claim(self.lease, self.held, _completion(self.held))
+        (self.held,) = await self.link.report_and_claim(self.lease, self.held, _completion(self.held))
 
     async def _list(self) -> None:
         await self.plane.missions.list(CALLER, vp_id=LANE)
@@ -135,9 +136,9 @@ def _envelope(key: str) -> dict[str, Any]:
 
 
 def _completion(claimed: Claimed) -> Report:
-    receipt = {"mission_id": claimed.row.mission_id, "attempt": claimed.row.attempt, "outcome": "completed"}
+    receipt = {"mission_id": claimed.mission_id, "attempt": claimed.attempt, "outcome": "completed"}
     return Report(
-        trigger=MissionTrigger.COMPLETE, key=f"end-{claimed.row.attempt}", content={"summary": "done"}, receipt=receipt
+        trigger=MissionTrigger.COMPLETE, key=f"end-{claimed.attempt}", content={"summary": "done"}, receipt=receipt
     )
 
 

@@ -27,7 +27,7 @@ import structlog
 from dragancorp.control_plane import ControlPlane
 from dragancorp.executors.automation import AUTOMATION_URI, AutomationExecutor
 from dragancorp.gateway.turns import Turn
-from dragancorp.lanes.link import StoreLink
+from dragancorp.lanes.store_link import StoreLink
 from dragancorp.lifecycle.commands import By
 from dragancorp.lifecycle.facts import LanePolicy
 from dragancorp.missions.commands import Requester
@@ -198,7 +198,7 @@ async def _beat(plane: ControlPlane, number: int) -> None:
     policy = LanePolicy(vp_id=vp_id, lease_ttl=LEASE_TTL, heartbeat_interval=LEASE_TTL / 3)
     await asyncio.sleep(LEASE_TTL / 3 * number / LANES)
     await plane.store.execute(ConfigureLane(policy=policy, by=By(kind=Actor.CONTROL_PLANE, name="benchmark")))
-    lease, _ = await link.acquire(vp_id, f"o{number}", f"r{number}")
+    lease = (await link.acquire(vp_id, f"o{number}", f"r{number}")).lease
     while True:
         await asyncio.sleep(LEASE_TTL / 3)
         await link.renew(lease)

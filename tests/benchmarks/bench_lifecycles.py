@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from dragancorp.clock import SystemClock
-from dragancorp.lanes.link import Claimed, Lease, Report, StoreLink
+from dragancorp.lanes.link import Claimed, Lease, Report
+from dragancorp.lanes.store_link import StoreLink
 from dragancorp.lifecycle.commands import By
 from dragancorp.lifecycle.facts import LanePolicy
 from dragancorp.missions.commands import Missions, Requester
@@ -93,7 +94,7 @@ async def keep(path: Path, seconds: float, callers: int) -> Taken:
         await store.execute(ConfigureLane(policy=policy, by=By(kind=Actor.CONTROL_PLANE, name="benchmark")))
         missions = Missions(store, clock, instance_id="benchmark", refusers={LANE: lambda envelope: ()})
         link = StoreLink(store)
-        lease, _ = await link.acquire(LANE, "benchmark", "benchmark")
+        lease = (await link.acquire(LANE, "benchmark", "benchmark")).lease
         numbers = itertools.count()
         commits, cpu, started = store.writer.commits, time.process_time(), time.perf_counter()
         until = started + seconds
@@ -132,7 +133,7 @@ def reports(claimed: Claimed) -> list[Report]:
         Report(trigger=MissionTrigger.REPORT, key=f"1-{number}", content={"summary": f"step {number} is done"})
         for number in (1, 2, 3)
     ]
-    receipt = {"mission_id": claimed.row.mission_id, "attempt": claimed.row.attempt, "outcome": "completed"}
+    receipt = {"mission_id": claimed.mission_id, "attempt": claimed.attempt, "outcome": "completed"}
     return [
         *progress,
         Report(trigger=MissionTrigger.COMPLETE, key="1-4", content={"summary": "done"}, receipt=receipt),
