@@ -114,7 +114,8 @@ class Decisions:
         lane = await self._store.read(GetLane(vp_id=vp_id))
         if lane is None:
             raise DraganError(ErrorCode.LANE_UNKNOWN, f"there is no lane {vp_id!r}")
-        place = await self._store.read(GetQueuePlace(mission_id=mission_id, vp_id=vp_id, now=now))
+        quota = lane.policy.claims_per_hour is not None
+        place = await self._store.read(GetQueuePlace(mission_id=mission_id, vp_id=vp_id, now=now, with_claims=quota))
         around = Surroundings(
             lane=lane,
             held_by_lane=place.held_by_lane,

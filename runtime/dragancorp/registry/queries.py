@@ -164,8 +164,12 @@ class ListArtifacts(Query[tuple[Mapping[str, Any], ...]]):
 
 @dataclass(frozen=True, kw_only=True)
 class GetQueuePlace(Query[QueuePlace]):
-    """Where a mission stands in its lane at `now`. An unknown mission has nothing ahead."""
+    """Where a mission stands in its lane at `now`. An unknown mission has nothing ahead.
+
+    `with_claims`: count the claims of the last hour too, which matter only to a lane with a quota.
+    """
 
     mission_id: str
     vp_id: str
     now: datetime
+    with_claims: bool = True

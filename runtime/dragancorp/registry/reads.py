@@ -184,7 +184,7 @@ def _get_queue_place(connection: Connection, query: queries.GetQueuePlace) -> qu
     since = {**of_lane, "since": query.now - timedelta(hours=1)}
     return queries.QueuePlace(
         held_by_lane=len(connection.execute(statements.HELD_BY_LANE, of_lane).all()),
-        claims_last_hour=connection.execute(statements.CLAIMS_SINCE, since).scalar_one(),
+        claims_last_hour=connection.execute(statements.CLAIMS_SINCE, since).scalar_one() if query.with_claims else 0,
         ahead=ahead,
     )
 
