@@ -131,11 +131,11 @@ class SyncTransport:
         known, vain = arguments.get("last_event_id"), 0
         while True:
             lost: Exception = ServerUnreachable(f"{operation.method} {operation.path}: the stream ended too early")
-            began = time.monotonic()
+            began, asked_after = time.monotonic(), known
             try:
                 with closing(self._events(operation, {**arguments, "last_event_id": known})) as events:
                     for event in events:
-                        known, vain = event.id if event.id is not None else known, 0
+                        known = event.id if event.id is not None else known
                         yield event
                 if not resumes:
                     return
@@ -147,11 +147,14 @@ class SyncTransport:
                 if refused.status != 503:
                     raise
                 lost = refused
-            # A stream that was only quiet is no attempt in vain.
-            vain = 1 if time.monotonic() - began > LONGEST_PAUSE_SECONDS else vain + 1
+            if known != asked_after:
+                vain = 0  # it brought something: the next one is no second try
+            else:
+                # A stream that was only quiet is no attempt in vain.
+                vain = 1 if time.monotonic() - began > LONGEST_PAUSE_SECONDS else vain + 1
             if not resumes or vain >= self._attempts:
                 raise lost
-            time.sleep(min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** (vain - 1)))
+            time.sleep(min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** (vain - 1) if vain else 0.0))
 
     def _events(self, operation: Operation, arguments: Mapping[str, Any]) -> Generator[ServerEvent, None, None]:
         request = self._http.build_request(**prepared(operation, arguments, None, self._timeout))

@@ -132,11 +132,11 @@ class Transport:
         known, vain = arguments.get("last_event_id"), 0
         while True:
             lost: Exception = ServerUnreachable(f"{operation.method} {operation.path}: the stream ended too early")
-            began = time.monotonic()
+            began, asked_after = time.monotonic(), known
             try:
                 async with aclosing(self._events(operation, {**arguments, "last_event_id": known})) as events:
                     async for event in events:
-                        known, vain = event.id if event.id is not None else known, 0
+                        known = event.id if event.id is not None else known
                         yield event
                 if not resumes:
                     return
@@ -148,11 +148,14 @@ class Transport:
                 if refused.status != 503:
                     raise
                 lost = refused
-            # A stream that was only quiet is no attempt in vain.
-            vain = 1 if time.monotonic() - began > LONGEST_PAUSE_SECONDS else vain + 1
+            if known != asked_after:
+                vain = 0  # it brought something: the next one is no second try
+            else:
+                # A stream that was only quiet is no attempt in vain.
+                vain = 1 if time.monotonic() - began > LONGEST_PAUSE_SECONDS else vain + 1
             if not resumes or vain >= self._attempts:
                 raise lost
-            await asyncio.sleep(min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** (vain - 1)))
+            await asyncio.sleep(min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** (vain - 1) if vain else 0.0))
 
     async def _events(self, operation: Operation, arguments: Mapping[str, Any]) -> AsyncGenerator[ServerEvent, None]:
         request = self._http.build_request(**prepared(operation, arguments, None, self._timeout))

@@ -176,6 +176,13 @@ async def test_connections_that_break_anywhere_neither_skip_nor_repeat_an_event(
     assert len(made) > 10  # it was hard
 
 
+async def test_a_stream_that_ends_with_its_mission_is_no_try_in_vain(api: Api, writer: LedgerWriter) -> None:
+    await writer.complete()
+    async with Client(api.url, OPERATOR, attempts=1) as client:
+        told = [event async for event in client.stream_mission_events(writer.claimed.mission_id, last_event_id=0)]
+    assert sequences(told) == [1, 2, 3]
+
+
 async def test_a_client_gives_up_when_nothing_comes_any_more(api: Api, writer: LedgerWriter) -> None:
     async with asyncio.timeout(30), Client(api.url, OPERATOR, attempts=2) as client:
         stream = client.stream_mission_events(writer.claimed.mission_id)
