@@ -1,5 +1,6 @@
 import asyncio
 import os
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,6 +12,11 @@ from dragancorp.clock import SystemClock
 from dragancorp.missions.scheduler import PriorityScheduler
 from dragancorp.registry.postgres import PostgresStore
 from dragancorp.registry.tables import METADATA
+
+# Whoever starts the tests in the background hands on an interrupt that is ignored, and every process started here would
+# ignore it too: what the tests send has to arrive.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -220,7 +220,7 @@ class FailsAtTheBound(Minimal):
 class FailsByChance(Minimal):
     def arguments(self, operation: Operation, request: Request) -> dict[str, Any]:
         found = super().arguments(operation, request)
-        if found.get("parked") is True and (found.get("limit") or 0) > 60:
+        if found.get("parked") is True and (found.get("limit") or 0) > 20:
             raise RuntimeError("nobody ever asked for so many of those")
         return found
 
