@@ -121,7 +121,7 @@ def _violations(validator: Validator, document: Any) -> list[Violation]:
         for error in validator.iter_errors(document):
             found.append(
                 Violation(
-                    pointer=_shortened(pointer(error.instance_path), _POINTER_LENGTH),
+                    pointer=_shortened(pointer(_place(error, document)), _POINTER_LENGTH),
                     rule=rule_id(error.absolute_keyword_location),
                     message=_shortened(error.message, _MESSAGE_LENGTH),
                 )
@@ -133,6 +133,24 @@ def _violations(validator: Validator, document: Any) -> list[Violation]:
             raise
         found.append(Violation(pointer="", rule=NOT_JSON, message=_shortened(str(error), _MESSAGE_LENGTH)))
     return found
+
+
+def _place(error: jsonschema_rs.ValidationError, document: Any) -> list[str | int]:
+    """Where the error is. Its own path leaves out every member whose name is empty: those are put back."""
+    told = list(error.instance_path)
+
+    def way(node: Any, at: int) -> list[str | int] | None:
+        if at == len(told):
+            if node == error.instance:
+                return []
+        elif told[at] in (node if isinstance(node, dict) else range(len(node)) if isinstance(node, list) else ()):
+            rest = way(node[told[at]], at + 1)
+            if rest is not None:
+                return [told[at], *rest]
+        rest = way(node[""], at) if isinstance(node, dict) and "" in node else None
+        return None if rest is None else ["", *rest]
+
+    return way(document, 0) or told
 
 
 def pointer(path: list[str | int]) -> str:

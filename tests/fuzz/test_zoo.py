@@ -82,3 +82,8 @@ def test_one_and_true_are_told_apart(zoo: Any) -> None:
     for wrong in ({"c": True}, {"t": 1}, {"e": True}, {"e": [True]}):
         with pytest.raises(ValidationError):
             model.model_validate(wrong)
+
+
+def test_a_member_whose_name_is_empty_keeps_its_place_in_the_pointer(zoo: Any) -> None:
+    violations = zoo.judge.violations("class_names", {"": {"v13": "x"}, "v13": {}})
+    assert "//v13" in {one.pointer for one in violations}
