@@ -13,7 +13,10 @@ def canonical(document: object) -> str:
 
     Raises `ValueError` for NaN and Infinity, `TypeError` for what JSON cannot hold.
     """
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _CANONICAL.encode(document)
+
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def digest(document: object) -> str:

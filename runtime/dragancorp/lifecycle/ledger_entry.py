@@ -11,7 +11,8 @@ ERROR_LIMIT = 8000  # characters; the bound of an error's text in the contracts.
 
 def utc_text(moment: datetime) -> str:
     """An aware time as RFC 3339 in UTC with microseconds, always 27 characters, so that texts sort as times do."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    text = (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).isoformat(timespec="microseconds")
+    return text.removesuffix("+00:00") + "Z"
 
 
 def chained(entry: dict[str, Any], *, sequence: int, previous_digest: str | None) -> dict[str, Any]:

@@ -1,13 +1,12 @@
 """The ledger entries of a mission's step, and the callbacks that carry them."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from dragancorp.lifecycle.change import OutboxEntry
 from dragancorp.lifecycle.ledger_entry import ERROR_LIMIT, chained, utc_text
 from dragancorp.lifecycle.mission_step import BUDGET_LIMITS, MissionStep
-from dragancorp.lifecycle.rows import MissionRow
+from dragancorp.lifecycle.rows import MissionRow, changed
 from dragancorp_contracts.lifecycle import EventType, MissionState, MissionTrigger, ReasonCode
 
 Event = dict[str, Any]
@@ -28,7 +27,7 @@ def with_events(step: MissionStep, moved: MissionRow) -> tuple[MissionRow, tuple
         event = chained(
             _event(event_type, step, moved), sequence=moved.last_sequence + 1, previous_digest=moved.last_digest
         )
-        moved = replace(moved, last_sequence=event["sequence"], last_digest=event["digest"])
+        moved = changed(moved, last_sequence=event["sequence"], last_digest=event["digest"])
         events.append(event)
     return moved, tuple(events)
 

@@ -1,7 +1,7 @@
 """One step of a mission: the chosen row of the table with all that it is applied to, and the mission's row after it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,7 +9,7 @@ from dragancorp.lifecycle.commands import MissionCommand
 from dragancorp.lifecycle.facts import MissionFacts
 from dragancorp.lifecycle.mission_guards import CUMULATIVE
 from dragancorp.lifecycle.mission_reasons import reason_given
-from dragancorp.lifecycle.rows import MissionRow
+from dragancorp.lifecycle.rows import MissionRow, changed
 from dragancorp_contracts.lifecycle import (
     TERMINAL_MISSION_STATES,
     EventType,
@@ -82,7 +82,7 @@ def row_after(step: MissionStep) -> MissionRow:
         changes |= {"cancel_requested_at": step.now, "cause": step.cause}
     if sets.get("backoff"):
         changes["not_before"] = step.now + timedelta(seconds=backoff(step.facts, step.row.failures))
-    return replace(step.row, **changes)
+    return changed(step.row, **changes)
 
 
 def backoff(facts: MissionFacts, failures: int) -> float:

@@ -1,6 +1,5 @@
 """`decide` for lane sessions: the table row, applied to the session's row."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -8,7 +7,7 @@ from dragancorp.lifecycle.change import Change, Refusal
 from dragancorp.lifecycle.commands import SessionCommand
 from dragancorp.lifecycle.facts import SessionFacts
 from dragancorp.lifecycle.ledger_entry import ERROR_LIMIT, chained, utc_text
-from dragancorp.lifecycle.rows import SessionRow
+from dragancorp.lifecycle.rows import SessionRow, changed
 from dragancorp.lifecycle.session_guards import PREDICATES
 from dragancorp.lifecycle.table import choose
 from dragancorp_contracts.errors import ErrorCode
@@ -68,7 +67,7 @@ def decide_session(
     event = chained(
         _event(step, moved, command, now), sequence=moved.last_sequence + 1, previous_digest=moved.last_digest
     )
-    moved = replace(moved, last_sequence=event["sequence"], last_digest=event["digest"])
+    moved = changed(moved, last_sequence=event["sequence"], last_digest=event["digest"])
     return Change(row=moved, events=(event,), transition=step.id)
 
 
@@ -117,7 +116,7 @@ def _moved(
         changes["last_error"] = sets["last_error"]
     if "drain_open" in sets:
         changes["drain_open"] = sets["drain_open"]
-    return replace(row, **changes)
+    return changed(row, **changes)
 
 
 def _event(step: SessionTransition, row: SessionRow, command: SessionCommand, now: datetime) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import os
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, fields
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
@@ -187,7 +187,7 @@ def mission_of(line: Mapping[str, Any]) -> WholeMission:
 def _plain(value: Any) -> Any:
     match value:
         case datetime():
-            return utc_text(value.astimezone(UTC))
+            return utc_text(value)
         case StrEnum():
             return value.value
         case Mapping():

@@ -1,11 +1,11 @@
 """Rows as the documents of `specs/vp-session-registry`: what the API, the snapshot and the gateway show."""
 
+import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from dragancorp.jsonio import loads
 from dragancorp.lifecycle.ledger_entry import utc_text
 from dragancorp.missions.envelopes import PRIORITY_CLASS, whole
 from dragancorp.registry.operations import Stored
@@ -73,7 +73,7 @@ def mission_record(stored: Stored, *, undelivered: int | None = None) -> dict[st
         record["callback_undelivered"] = undelivered
     if stored.decision is not None:
         record["decision"] = dict(stored.decision)
-    record["envelope"] = whole(stored, loads(stored.document))
+    record["envelope"] = whole(stored, json.loads(stored.document))  # judged when it came in
     return record
 
 
@@ -91,7 +91,7 @@ def _members(row: object, names: tuple[str, ...]) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     match value:
         case datetime():
-            return utc_text(value.astimezone(UTC))
+            return utc_text(value)
         case StrEnum():
             return value.value
         case Mapping():

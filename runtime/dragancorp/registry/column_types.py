@@ -6,7 +6,7 @@ give another order, and its partial indexes must serve the same comparisons.
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -45,7 +45,7 @@ class UtcTime(_Kept, TypeDecorator[datetime]):
             return None
         if value.tzinfo is None:
             raise ValueError("a time without an offset is never stored")
-        return utc_text(value.astimezone(UTC))
+        return utc_text(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:
         return None if value is None else datetime.fromisoformat(value)

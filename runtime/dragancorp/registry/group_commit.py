@@ -1,15 +1,16 @@
 """Group commit: one writer thread gathers waiting operations into a transaction, a savepoint each.
 
-One durable commit (an fsync) then pays for up to `BATCH` operations, and a caller hears back only after it. The
-thread ends when `stop` has been called and everything accepted before it is done. Should it die all the same, every
-waiting and later caller gets `storage_failed` instead of silence.
+One durable commit (an fsync) then pays for up to `BATCH` operations, and a caller hears back only after it; an event
+loop is woken once for all of its callers. The thread ends when `stop` has been called and everything accepted before it
+is done. Should it die all the same, every waiting and later caller gets `storage_failed` instead of silence.
 """
 
+import asyncio
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable
-from concurrent.futures import Future
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,10 +41,28 @@ log = structlog.get_logger("dragancorp.registry")
 
 @dataclass(frozen=True)
 class Asked:
-    """One operation and where its answer goes."""
+    """One operation, and where its answer goes: a future of an event loop, which alone may touch it."""
 
     operation: Operation[Any]
-    answer: "Future[Any]"
+    answer: "asyncio.Future[Any]"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one operation."""
+
+    asked: Asked
+    result: Any = None
+    error: BaseException | None = None
+
+    def tell(self) -> None:
+        """Answer, unless there is an answer already or the caller has gone. Called on the future's loop."""
+        if self.asked.answer.done():
+            return
+        if self.error is None:
+            self.asked.answer.set_result(self.result)
+        else:
+            self.asked.answer.set_exception(self.error)
 
 
 class GroupCommitWriter:
@@ -65,9 +84,12 @@ class GroupCommitWriter:
         """Start the thread."""
         self._thread.start()
 
-    def submit(self, operation: Operation[Any]) -> "Future[Any]":
-        """Queue an operation. Raises `shutting_down` after `stop`, `storage_failed` once the thread has died."""
-        answer: Future[Any] = Future()
+    def submit(self, operation: Operation[Any]) -> "asyncio.Future[Any]":
+        """Queue an operation; its answer comes to the running loop. One that is cancelled before it begins is left out.
+
+        Raises `shutting_down` after `stop`, `storage_failed` once the thread has died.
+        """
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         with self._lock:
             if not self._accepting:
                 raise DraganError(ErrorCode.SHUTTING_DOWN, "the registry is closing")
@@ -98,8 +120,7 @@ class GroupCommitWriter:
             log.exception("the registry's writer died", action="registry.writer_died")
             with self._lock:  # from here on nobody is queued any more, so nobody is overlooked
                 self._died = True
-            for asked in (*waiting, *self._drain()):
-                _tell(asked, storage_error(error))
+            _tell(Outcome(asked, error=storage_error(error)) for asked in (*waiting, *self._drain()))
 
     def _gather(self) -> tuple[list[Asked], bool]:
         """Wait for the first operation, then take what else is waiting. False: this is the last batch."""
@@ -119,34 +140,30 @@ class GroupCommitWriter:
         return batch, True
 
     def _commit_together(self, connection: SqliteConnection, batch: list[Asked]) -> None:
-        settled: list[Callable[[], None]] = []
+        outcomes: list[Outcome] = []
         topics: set[str] = set()
         shared = Batch()
         try:
             connection.command("BEGIN IMMEDIATE")
             for asked in batch:
-                if asked.answer.set_running_or_notify_cancel():
-                    settled.append(self._attempt(connection, asked, topics, shared))
+                if not asked.answer.cancelled():
+                    outcomes.append(self._attempt(connection, asked, topics, shared))
             connection.add_counts(shared.counts)
             connection.command("COMMIT")
             self.commits += 1
         except Exception as error:
             _roll_back(connection)
             failure = storage_error(error)
-            for asked in batch:
-                _tell(asked, failure)
+            _tell(Outcome(asked, error=failure) for asked in batch)
             # After the answers: on the disk that is full, a log may be what fails next.
             log.warning("a batch was not stored", action="registry.batch_failed", error=str(error), size=len(batch))
             return
         # Subscribers first: who subscribes after its answer is not woken by what it did itself.
         self._signals.publish(topics)
-        for settle in settled:
-            settle()
+        _tell(outcomes)
 
-    def _attempt(
-        self, connection: SqliteConnection, asked: Asked, topics: set[str], shared: Batch
-    ) -> Callable[[], None]:
-        """Do one operation in a savepoint; answers what to do after the commit.
+    def _attempt(self, connection: SqliteConnection, asked: Asked, topics: set[str], shared: Batch) -> Outcome:
+        """Do one operation in a savepoint; its outcome is told after the commit.
 
         What it counts joins the batch's counts: a lane's counters are then written once a commit.
         """
@@ -164,11 +181,11 @@ class GroupCommitWriter:
             connection.command("RELEASE operation")
             topics |= tx.topics
             shared.counts.update(tx.counts)
-            return lambda: asked.answer.set_result(result)
+            return Outcome(asked, result)
         shared.undone()
         connection.command("ROLLBACK TO operation")
         connection.command("RELEASE operation")
-        return lambda: asked.answer.set_exception(refusal)
+        return Outcome(asked, error=refusal)
 
     def _drain(self) -> list[Asked]:
         left: list[Asked] = []
@@ -181,12 +198,19 @@ class GroupCommitWriter:
                 left.append(asked)
 
 
-def _tell(asked: Asked, failure: DraganError) -> None:
-    """Answer with a failure, unless there is an answer already or the caller has gone, which may be just now."""
-    if asked.answer.done():
-        return
-    if asked.answer.running() or asked.answer.set_running_or_notify_cancel():
-        asked.answer.set_exception(failure)
+def _tell(outcomes: Iterable[Outcome]) -> None:
+    """Hand the outcomes to the loops whose callers wait for them."""
+    of_loops: dict[asyncio.AbstractEventLoop, list[Outcome]] = {}
+    for outcome in outcomes:
+        of_loops.setdefault(outcome.asked.answer.get_loop(), []).append(outcome)
+    for loop, told in of_loops.items():
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(_tell_here, told)
+
+
+def _tell_here(outcomes: list[Outcome]) -> None:
+    for outcome in outcomes:
+        outcome.tell()
 
 
 def storage_error(error: BaseException) -> DraganError:

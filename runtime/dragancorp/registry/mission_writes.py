@@ -12,7 +12,7 @@ from dragancorp.lifecycle.change import Refusal
 from dragancorp.lifecycle.commands import By, Fence, MissionCommand, SessionCommand
 from dragancorp.lifecycle.facts import LanePolicy, MissionFacts, SessionFacts
 from dragancorp.lifecycle.mission import follow_up
-from dragancorp.lifecycle.rows import CLOCKS_APART, MissionRow, SessionRow
+from dragancorp.lifecycle.rows import CLOCKS_APART, MissionRow, SessionRow, changed
 from dragancorp.registry import family_budgets, statements
 from dragancorp.registry.operations import (
     ClaimMissions,
@@ -57,7 +57,7 @@ def dispatch(tx: Transaction, operation: DispatchMission) -> Dispatched:
             f"the lane {draft.vp_id!r} has no session {draft.vp_session_id!r}",
             facts={"vp_session_id": session.vp_session_id},
         )
-    draft = replace(draft, vp_session_id=session.vp_session_id)
+    draft = changed(draft, vp_session_id=session.vp_session_id)
     excess = list(operation.excess_over_parent)
     parent = draft.parent_mission_id
     if parent is not None and (_archived(tx, parent) or tx.parent(parent).row.terminal):
@@ -349,4 +349,4 @@ def renew_hold(tx: Transaction, operation: RenewHold) -> MissionRow:
     tx.connection.execute(
         statements.RENEW_HOLD, {"of_mission": row.mission_id, "of_attempt": row.attempt, "until": until}
     )
-    return replace(row, hold_expires_at=until)
+    return changed(row, hold_expires_at=until)

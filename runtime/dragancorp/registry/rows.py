@@ -56,7 +56,7 @@ def decision_in(resumed: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def claim_key(row: MissionRow) -> str:
     """The order of a lane's queue as one text: urgency, then deadline; arrival breaks the tie."""
-    return f"{row.priority_rank}:{utc_text((row.deadline_at or NO_DEADLINE).astimezone(UTC))}"
+    return f"{row.priority_rank}:{utc_text(row.deadline_at or NO_DEADLINE)}"
 
 
 def ends_at(row: MissionRow) -> datetime | None:

@@ -107,7 +107,7 @@ class SqliteStore:
 
     async def execute(self, operation: Operation[AnswerT]) -> AnswerT:
         """See `Store.execute`. A cancelled caller leaves an operation that has begun to its end."""
-        result: AnswerT = await asyncio.wrap_future(self.writer.submit(operation))
+        result: AnswerT = await self.writer.submit(operation)
         return result
 
     async def read(self, query: Query[AnswerT]) -> AnswerT:

@@ -10,7 +10,7 @@ import pytest
 from dragancorp.lifecycle.change import Change
 from dragancorp.missions.reconciler import Reconciler
 from dragancorp.registry import mission_writes, perform, sqlite
-from dragancorp.registry.group_commit import GroupCommitWriter
+from dragancorp.registry.group_commit import GroupCommitWriter, Outcome, _tell
 from dragancorp.registry.operations import Dispatched, DispatchMission, StepMission
 from dragancorp.registry.queries import ListMissions
 from dragancorp.registry.transaction import Transaction
@@ -34,9 +34,8 @@ def answered_before_the_commit(patch: pytest.MonkeyPatch) -> None:
             return
         connection.command("BEGIN IMMEDIATE")
         for asked in batch:
-            asked.answer.set_running_or_notify_cancel()
             tx = Transaction(connection, writer._clock.wall(), writer._scheduler)
-            asked.answer.set_result(perform.perform(tx, asked.operation))
+            _tell([Outcome(asked, perform.perform(tx, asked.operation))])
         connection.command("ROLLBACK")
 
     patch.setattr(GroupCommitWriter, "_commit_together", answered_first)

@@ -6,7 +6,7 @@ from its entries alone.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -88,7 +88,7 @@ def shown(value: object) -> str:
     """A value for a finding's sentence, cut where it is long."""
     match value:
         case datetime():
-            text = utc_text(value.astimezone(UTC))
+            text = utc_text(value)
         case StrEnum():
             text = value.value
         case None | str() | bool() | int() | float() | dict() | list():
