@@ -67,5 +67,7 @@ def test_generated_requests_are_answered_by_the_contract(url: str, requirement: 
     )
     [result] = report["results"]
     print(f"{requirement}: {result['cases']} cases in {result['duration_seconds']:.0f} s, seed {seed}")
+    for failure in result.get("failures", ()):
+        print(failure)
     assert (exit_code, result.get("failures")) == (0, None)
     assert result["cases"] >= FEWEST[requirement]
