@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -90,10 +90,3 @@ def whole(stored: Stored, document: Envelope) -> dict[str, Any]:
     if stored.row.vp_runtime_id is not None:
         envelope["vp_runtime_id"] = stored.row.vp_runtime_id
     return envelope
-
-
-def remaining_time(row: MissionRow, now: datetime) -> timedelta | None:
-    """How long the mission may still run by its own budget; None: without limit."""
-    if row.max_runtime_seconds is None:
-        return None
-    return timedelta(seconds=max(0.0, row.max_runtime_seconds - row.runtime_at(now)))

@@ -1,11 +1,15 @@
 """The one reconciler: notices what nobody reports, and asks the registry to decide.
 
-It holds nothing that its own death would leave: what it has seen of heartbeats is only a reason to wait a while longer
-after a restart. Any number of planes may run one; every command is conditional on what was read.
+It holds nothing that its own death would leave: what it has seen of heartbeats and of running attempts is only a reason
+to wait a while longer after a restart. Any number of planes may run one; every command is conditional on what was read.
+
+Deadlines, windows and the expiry of decisions are times that somebody named, so they are wall time. How long a lease
+was silent and how long an attempt has run is counted on the observer's own monotonic clock, from when it first saw
+them: a wall clock that jumps expires nothing.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -54,6 +58,15 @@ class Sighting:
     seen_at: float
 
 
+@dataclass(frozen=True)
+class Stretch:
+    """A stretch of running as first seen: which one it is, and when that was on the observer's own monotonic clock."""
+
+    attempt: int
+    started_at: datetime | None
+    seen_at: float
+
+
 class Reconciler:
     """Runs `tick` again and again; `run` ends when it is cancelled, and a tick that fails is only logged."""
 
@@ -61,6 +74,7 @@ class Reconciler:
         self._store = store
         self._clock = clock
         self._sightings: dict[str, Sighting] = {}
+        self._running: dict[str, Stretch] = {}
 
     async def run(self) -> None:
         """Tick until cancelled."""
@@ -80,11 +94,27 @@ class Reconciler:
         for lane in await self._store.read(ListLanes()):
             steps += await self._look_at(lane)
         now = self._clock.wall()
-        for overdue in await self._store.read(ListOverdue(now=now)):
-            command = overdue_command(overdue.row, overdue.policy, now)
+        looked_at = await self._store.read(ListOverdue(now=now))
+        self._running = dict(self._stretches(overdue.row for overdue in looked_at))
+        for overdue in looked_at:
+            command = overdue_command(overdue.row, overdue.policy, now, self._seconds_running(overdue.row))
             if command is not None:
                 steps += await self._try(StepMission(mission_id=overdue.row.mission_id, command=command))
         return steps
+
+    def _stretches(self, rows: Iterable[MissionRow]) -> Iterator[tuple[str, Stretch]]:
+        """What runs now, each stretch as it was first seen."""
+        now = self._clock.monotonic()
+        for row in rows:
+            if row.state is MissionState.RUNNING:
+                known = self._running.get(row.mission_id)
+                if known is None or (known.attempt, known.started_at) != (row.attempt, row.attempt_started_at):
+                    known = Stretch(row.attempt, row.attempt_started_at, now)
+                yield row.mission_id, known
+
+    def _seconds_running(self, row: MissionRow) -> float:
+        stretch = self._running.get(row.mission_id)
+        return 0.0 if stretch is None else self._clock.monotonic() - stretch.seen_at
 
     async def declare_dead(self, lane: LaneRecord) -> None:
         """Take the lease of a holder that is known to have ended, without waiting for its TTL."""
@@ -139,14 +169,21 @@ def _late(row: SessionRow, silent: float) -> StepSession:
     )
 
 
-def overdue_command(row: MissionRow, policy: LanePolicy, now: datetime) -> MissionCommand | None:
-    """What has come due for a mission at `now`, the life cycle's order of precedence kept; None: nothing. Pure."""
-    for trigger, reason in _due(row, policy, now):
+def overdue_command(
+    row: MissionRow, policy: LanePolicy, now: datetime, seconds_running: float
+) -> MissionCommand | None:
+    """What has come due for a mission at `now`, the life cycle's order of precedence kept; None: nothing. Pure.
+
+    `seconds_running` is how long the present stretch of running has lasted, by a clock that does not jump.
+    """
+    for trigger, reason in _due(row, policy, now, seconds_running):
         return MissionCommand(trigger=trigger, by=RECONCILER, reason=reason, attempt_as_read=row.attempt)
     return None
 
 
-def _due(row: MissionRow, policy: LanePolicy, now: datetime) -> Iterator[tuple[MissionTrigger, ReasonCode | None]]:
+def _due(
+    row: MissionRow, policy: LanePolicy, now: datetime, seconds_running: float
+) -> Iterator[tuple[MissionTrigger, ReasonCode | None]]:
     asked = row.cancel_requested_at
     if asked is not None:
         if now >= asked + timedelta(seconds=policy.cancel_deadline):
@@ -157,7 +194,7 @@ def _due(row: MissionRow, policy: LanePolicy, now: datetime) -> Iterator[tuple[M
     if row.window_end_at is not None and now >= row.window_end_at:
         yield MissionTrigger.TIME_OVER, ReasonCode.WINDOW_CLOSED
     if row.state is MissionState.RUNNING:
-        yield from _running_too_long(row, policy, now)
+        yield from _running_too_long(row, policy, seconds_running)
     held_out = row.hold_expires_at is not None and now >= row.hold_expires_at
     if row.state is MissionState.BLOCKED:
         if row.reason_code is ReasonCode.AWAITING_FALLBACK:
@@ -172,12 +209,11 @@ def _due(row: MissionRow, policy: LanePolicy, now: datetime) -> Iterator[tuple[M
 
 
 def _running_too_long(
-    row: MissionRow, policy: LanePolicy, now: datetime
+    row: MissionRow, policy: LanePolicy, seconds_running: float
 ) -> Iterator[tuple[MissionTrigger, ReasonCode | None]]:
-    if row.max_runtime_seconds is not None and row.runtime_at(now) >= row.max_runtime_seconds:
+    if row.max_runtime_seconds is not None and row.runtime_seconds + seconds_running >= row.max_runtime_seconds:
         yield MissionTrigger.TIME_OVER, ReasonCode.MAX_RUNTIME_EXCEEDED
-    started = row.attempt_started_at
-    if started is not None and now >= started + timedelta(seconds=policy.backstop):
+    if seconds_running >= policy.backstop:
         yield MissionTrigger.TIME_OVER, ReasonCode.BACKSTOP_REACHED
 
 

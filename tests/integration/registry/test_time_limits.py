@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from dragancorp.lifecycle.ledger_entry import utc_text
+from dragancorp.missions.reconciler import Reconciler
 from dragancorp_contracts.lifecycle import Holder, MissionState, MissionTrigger, ReasonCode
 
 from .world import Runtime, World
@@ -19,7 +20,8 @@ def at(world: World, seconds: float) -> str:
 
 
 async def let_pass(world: World, seconds: float, runtime: Runtime | None = None) -> None:
-    """One jump ahead on both clocks with a beat, so that only limits of missions come due."""
+    """One step ahead on both clocks with a beat, so that only limits of missions come due."""
+    await world.reconciler.tick()  # what runs has been seen from its start, as by one that ticks twice a second
     world.clock.advance(seconds)
     if runtime is not None:
         await runtime.renew()
@@ -98,6 +100,35 @@ async def test_an_attempt_has_a_backstop(world: World) -> None:
     runtime = await world.working_lane(backstop=MINUTE)
     await world.dispatch()
     row = await runtime.claim_one()
+    await let_pass(world, MINUTE - 1, runtime)
+    assert (await world.row(row.mission_id)).state is MissionState.RUNNING
+    await let_pass(world, 1, runtime)
+    assert await ended(world, row.mission_id) == (MissionState.TIMED_OUT, ReasonCode.BACKSTOP_REACHED)
+
+
+@pytest.mark.parametrize("hour", [3600, -3600], ids=["ahead", "back"])
+async def test_a_wall_clock_that_jumps_an_hour_ends_no_attempt_and_keeps_none(world: World, hour: float) -> None:
+    runtime = await world.working_lane(backstop=2 * MINUTE, parallel_missions=2)
+    await world.dispatch(budget={"max_runtime_minutes": 1})
+    await world.dispatch()
+    limited, unlimited = (await runtime.claim(2))[:2]
+    await let_pass(world, MINUTE - 1, runtime)
+    world.clock.jump(hour)
+    await let_pass(world, 0, runtime)
+    assert (await world.row(limited.mission_id)).state is MissionState.RUNNING
+    assert (await world.row(unlimited.mission_id)).state is MissionState.RUNNING
+    await let_pass(world, 1, runtime)
+    assert await ended(world, limited.mission_id) == (MissionState.TIMED_OUT, ReasonCode.MAX_RUNTIME_EXCEEDED)
+    await let_pass(world, MINUTE, runtime)
+    assert await ended(world, unlimited.mission_id) == (MissionState.TIMED_OUT, ReasonCode.BACKSTOP_REACHED)
+
+
+async def test_a_reconciler_that_starts_anew_counts_an_attempt_anew(world: World) -> None:
+    runtime = await world.working_lane(backstop=MINUTE)
+    await world.dispatch()
+    row = await runtime.claim_one()
+    await let_pass(world, MINUTE - 1, runtime)
+    world.reconciler = Reconciler(world.store, world.clock)
     await let_pass(world, MINUTE - 1, runtime)
     assert (await world.row(row.mission_id)).state is MissionState.RUNNING
     await let_pass(world, 1, runtime)

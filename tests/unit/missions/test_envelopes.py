@@ -1,12 +1,11 @@
 """From an envelope to the row a mission begins as."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from dragancorp.missions.envelopes import draft, new_trace_id, remaining_time, request_digest
+from dragancorp.missions.envelopes import draft, new_trace_id, request_digest
 from dragancorp_contracts.lifecycle import MissionKind, MissionState
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -78,12 +77,3 @@ def test_a_trace_id_is_never_all_zero() -> None:
     ids = {new_trace_id() for _ in range(500)}
     assert len(ids) == 500
     assert all(len(one) == 32 and int(one, 16) for one in ids)
-
-
-def test_remaining_time_counts_what_was_spent_and_never_falls_below_nothing() -> None:
-    row = made(budget={"max_runtime_minutes": 1}).row
-    assert remaining_time(made().row, NOW) is None
-    assert remaining_time(row, NOW) == timedelta(minutes=1)
-    running = replace(row, runtime_seconds=30.0, attempt_started_at=NOW)
-    assert remaining_time(running, NOW + timedelta(seconds=10)) == timedelta(seconds=20)
-    assert remaining_time(running, NOW + timedelta(hours=1)) == timedelta(0)
