@@ -15,6 +15,7 @@ from dragancorp.errors import ErrorCode
 from dragancorp.executors.allow_list import AllowList
 from dragancorp.executors.automation_run import AutomationRun, Event
 from dragancorp.executors.automation_steps import Step, tool_name
+from dragancorp.executors.child_environment import DEFAULT_NAMES, child_environment
 from dragancorp.executors.protocol import Capabilities, MissionContext, SessionContext, SessionOpened, Stop
 from dragancorp.executors.unfit import Unfit, unknown_extensions
 from dragancorp_contracts import judge
@@ -22,9 +23,6 @@ from dragancorp_contracts.lifecycle import ReasonCode
 
 AUTOMATION_URI = "https://dragancorp.dev/specs/automation-mission/v1/schema.json"
 
-# What commands may see of the worker's environment when the lane names nothing: enough to find programs, a home and
-# the language, and nothing that commonly holds a secret.
-DEFAULT_ENVIRONMENT = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
 DEFAULT_CANCEL_GRACE_SECONDS = 5.0
 
 
@@ -46,7 +44,7 @@ class AutomationExecutor:
 
     def __init__(self, config: Mapping[str, Any], surroundings: Mapping[str, str] = os.environ) -> None:
         self._allow_list = AllowList(config.get("allow", ()))
-        self._environment_names: Iterable[str] = config.get("environment", DEFAULT_ENVIRONMENT)
+        self._environment_names: Iterable[str] = config.get("environment", DEFAULT_NAMES)
         self._grace_seconds = float(config.get("cancel_grace_seconds", DEFAULT_CANCEL_GRACE_SECONDS))
         self._surroundings = surroundings
         self._running: AutomationRun | None = None
@@ -70,7 +68,7 @@ class AutomationExecutor:
         self._running = AutomationRun(
             [Step.from_json(number, step) for number, step in enumerate(value["steps"], 1)],
             context,
-            environment=self._environment(context),
+            environment=child_environment(self._environment_names, self._surroundings, context),
             grace_seconds=self._grace_seconds,
         )
         return self._events(self._running)
@@ -100,17 +98,6 @@ class AutomationExecutor:
         finally:
             if self._running is running:
                 self._running = None
-
-    def _environment(self, context: MissionContext) -> dict[str, str]:
-        passed = {name: self._surroundings[name] for name in self._environment_names if name in self._surroundings}
-        # Without the ceiling, git in a plain folder finds a repository around it, and `git apply` then silently
-        # skips every file of the patch.
-        return {
-            "PATH": os.defpath,
-            **passed,
-            "GIT_CEILING_DIRECTORIES": str(context.workspace.parent),
-            **context.environment,
-        }
 
     def _reasons(self, envelope: Mapping[str, Any]) -> Iterator[Unfit]:
         yield from unknown_extensions(envelope, self.capabilities.extensions)

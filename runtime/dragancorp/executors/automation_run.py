@@ -6,11 +6,11 @@ from contextlib import aclosing
 from typing import Any
 
 from dragancorp.executors import artifacts
-from dragancorp.executors.automation_steps import Step, StepLog, StepResult
-from dragancorp.executors.changes import WorkTree
-from dragancorp.executors.git import GitError
+from dragancorp.executors.automation_steps import Step, StepResult
+from dragancorp.executors.output_log import OutputLog
 from dragancorp.executors.protocol import MissionContext, ProcessExited, ProcessOutput, ProcessStarted
 from dragancorp.executors.step_journal import StepJournal
+from dragancorp.executors.work_diff import PATCH_IS, WorkDiff
 
 Event = dict[str, Any]
 JOURNAL = "steps.json"  # an artifact like the others: which steps are done
@@ -31,12 +31,10 @@ class AutomationRun:
         self._context = context
         self._environment = environment
         self._grace_seconds = grace_seconds
-        self._tree = WorkTree(context.processes, context.workspace, environment)
-        self._before: str | None = None
+        self._diff = WorkDiff(context, environment)
         self._journal = StepJournal(context.artifacts / JOURNAL, steps)
         self._results: list[StepResult] = []
         self._written: list[tuple[str, str]] = []  # artifacts, with a description
-        self._diff: Event | None = None
         self._cancelled = False
 
     async def cancel(self) -> None:
@@ -49,7 +47,7 @@ class AutomationRun:
         started = self._context.clock.monotonic()
         if self._context.resume:
             yield _progress(self._take_up())
-        for event in await self._look_before():
+        for event in await self._diff.before():
             yield event
         for step in self._steps[len(self._results) :]:
             if self._cancelled:
@@ -62,8 +60,11 @@ class AutomationRun:
                 break
             if not self._cancelled:
                 self._journal.add(self._results[-1])
-        for event in await self._look_after():
-            yield event
+        if not self._cancelled:  # whoever cancels waits; handed back, the mission may go on from this very state
+            for event in await self._diff.after():
+                yield event
+        if self._diff.patch is not None:
+            self._written.append((self._diff.patch, PATCH_IS))
         ending = self._ending()
         self._write_report(ending)
         for name, description in self._written:
@@ -90,7 +91,7 @@ class AutomationRun:
         yield {"type": "tool_started", "tool": step.tool, "call_id": call_id, "message": " ".join(step.words)}
         exited: ProcessExited | None = None
         problem: str | None = None
-        with StepLog(self._context.artifacts / step.log_name) as log:
+        with OutputLog(self._context.artifacts / step.log_name) as log:
             self._written.append((step.log_name, f"Output of step {step.number}"))
             running = self._context.processes.run(
                 step.command,
@@ -143,42 +144,6 @@ class AutomationRun:
             return f"was ended by signal {-exited.exit_code}"
         return f"exited with {exited.exit_code}" if exited.exit_code else None
 
-    # The work tree.
-
-    async def _look_before(self) -> list[Event]:
-        """Remember the state before the mission's first attempt, where the workspace is a git work tree."""
-        if not await self._tree.exists():
-            return []
-        mission_id = self._context.mission_id
-        try:
-            self._before = await self._tree.kept(mission_id)
-            if self._before is None:
-                self._before = await self._tree.snapshot()
-                await self._tree.keep(mission_id, self._before)
-        except (GitError, OSError) as error:
-            return [_no_diff(error)]
-        return []
-
-    async def _look_after(self) -> list[Event]:
-        """Compare with the state before, and write the patch when something changed."""
-        if self._before is None:
-            return []
-        try:
-            if self._cancelled:  # whoever cancels waits; handed back, the mission may go on from this very state
-                return []
-            after = await self._tree.snapshot()
-            changes = await self._tree.changes(self._before, after)
-            self._diff = changes.as_json()
-            if changes.files:
-                await self._tree.write_patch(self._before, after, self._context.artifacts / "diff.patch")
-                self._diff["patch"] = "diff.patch"
-                self._written.append(("diff.patch", "What the mission changed, for `git apply`"))
-            self._diff["branch"] = await self._tree.branch()
-            await self._tree.forget(self._context.mission_id)
-        except (GitError, OSError) as error:
-            return [_no_diff(error)]
-        return []
-
     # The end.
 
     def _ending(self) -> Event:
@@ -213,8 +178,8 @@ class AutomationRun:
                 "exit_code": decisive.exit_code,
                 "last_lines": list(decisive.tail),
             }
-        if self._diff is not None:
-            result["diff"] = self._diff
+        if self._diff.summary is not None:
+            result["diff"] = self._diff.summary
         return result
 
     def _summary(self) -> str:
@@ -224,11 +189,10 @@ class AutomationRun:
             parts.append(f"failed but not required: {', '.join(failed)}")
         if "tests" in (result := self._result()):
             parts.append("tests passed" if result["tests"]["passed"] else "tests failed")
-        if self._diff is not None:
-            count = self._diff["files_changed"]
+        if (diff := self._diff.summary) is not None:
+            count = diff["files_changed"]
             parts.append(
-                f"{count} {'file' if count == 1 else 'files'} changed "
-                f"(+{self._diff['insertions']} -{self._diff['deletions']})"
+                f"{count} {'file' if count == 1 else 'files'} changed (+{diff['insertions']} -{diff['deletions']})"
                 if count
                 else "nothing changed"
             )
@@ -238,9 +202,10 @@ class AutomationRun:
         tests = self._result().get("tests")
         if tests is not None and not tests["passed"]:
             return "Read the log of the test step; its failure did not stop the mission."
-        if self._diff is None or not self._diff["files_changed"]:
+        diff = self._diff.summary
+        if diff is None or not diff["files_changed"]:
             return "Read report.json; there is no change to take over."
-        branch = f" on branch {self._diff['branch']}" if self._diff.get("branch") else ""
+        branch = f" on branch {diff['branch']}" if diff.get("branch") else ""
         if tests is None:
             return f"Test the change{branch} before taking it over; nothing was tested here."
         return f"Review diff.patch and take the change{branch} over; the tests passed."
@@ -265,7 +230,3 @@ class AutomationRun:
 
 def _progress(message: str) -> Event:
     return {"type": "progress", "message": message}
-
-
-def _no_diff(error: Exception) -> Event:
-    return {"type": "log", "message": f"There will be no diff: {error}"[:4000], "stream": "stderr"}

@@ -1,21 +1,12 @@
-"""The steps of an automation mission: what is asked, what came out, and the log of each."""
+"""The steps of an automation mission: what is asked, and what came out."""
 
 import hashlib
 import re
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from types import TracebackType
+from pathlib import PurePosixPath
 from typing import Any, Self
 
-from dragancorp.executors.protocol import ProcessOutput
-
-LOG_EVENTS = 200  # lines of a step that are also said as events; all are in its log
-LOG_EVENT_CHARACTERS = 4000
-LOG_FILE_CHARACTERS = 32 * 1024 * 1024
-TAIL_LINES = 20
-_TAIL_CHARACTERS = 500
 _WORD_CHARACTERS = 300
 
 
@@ -125,44 +116,3 @@ class StepResult:
         if self.earlier:
             body["earlier_attempt"] = True
         return body
-
-
-class StepLog:
-    """The log file of one step, bounded, with its last lines at hand. A context manager."""
-
-    def __init__(self, file: Path) -> None:
-        """Raises `OSError` when the file cannot be made."""
-        file.parent.mkdir(parents=True, exist_ok=True)
-        self._file = file.open("w", encoding="utf-8", errors="replace", newline="")
-        self._room = LOG_FILE_CHARACTERS
-        self._lines = 0
-        self._tail: deque[str] = deque(maxlen=TAIL_LINES)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._file.close()
-
-    @property
-    def tail(self) -> tuple[str, ...]:
-        """The last lines, each cut."""
-        return tuple(self._tail)
-
-    def add(self, output: ProcessOutput) -> str | None:
-        """Write one piece; returns the text to say as an event, None when enough was said."""
-        text = output.text if output.partial else output.text + "\n"
-        if self._room > 0:
-            self._file.write(text[: self._room])
-            self._room -= len(text)
-            if self._room <= 0:
-                self._file.write("\n[the log ends here, the output went on]\n")
-        self._tail.append(output.text[:_TAIL_CHARACTERS])
-        self._lines += 1
-        if self._lines > LOG_EVENTS:
-            return None
-        if self._lines == LOG_EVENTS:
-            return "[more lines are in the step's log]"
-        return output.text[:LOG_EVENT_CHARACTERS]
