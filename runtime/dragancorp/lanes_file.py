@@ -40,7 +40,11 @@ def _invalid(path: Path, found: list[Violation]) -> DraganError:
 
 
 def _absolute(lane: Lane, folder: Path) -> Lane:
-    workspace = lane.get("workspace", {})
-    if "repository" not in workspace:
-        return lane
-    return {**lane, "workspace": {**workspace, "repository": str(folder / workspace["repository"])}}
+    """The lane with its paths, which are written as seen from the file."""
+    workspace, executor = lane.get("workspace", {}), lane["executor"]
+    if "repository" in workspace:
+        lane = {**lane, "workspace": {**workspace, "repository": str(folder / workspace["repository"])}}
+    program, *words = executor.get("command", [""])
+    if "/" in program:
+        lane = {**lane, "executor": {**executor, "command": [str(folder / program), *words]}}
+    return lane

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from pydantic import MISSING, BaseModel, ConfigDict, StrictStr
 
 from ..judge import ContractRoot
+
+
+class Type(StrEnum):
+    """
+    Which executor: `automation` runs the commands that a mission lists, `process` one program that speaks lane-process/v1, `tool` any command-line program.
+    """
+
+    automation = "automation"
+    process = "process"
+    tool = "tool"
 
 
 class Executor(BaseModel):
@@ -19,13 +29,17 @@ class Executor(BaseModel):
         extra="forbid",
         frozen=True,
     )
-    type: Literal["automation"]
+    type: Type
     """
-    Which executor.
+    Which executor: `automation` runs the commands that a mission lists, `process` one program that speaks lane-process/v1, `tool` any command-line program.
     """
     allow: list[StrictStr] | MISSING = MISSING
     """
-    The commands an automation mission may run: words of the command's beginning, as a shell would split them; after the first word `*` and `?` match within a word.
+    For `automation`, which it belongs to by rule LAN-6: the commands an automation mission may run: words of the command's beginning, as a shell would split them; after the first word `*` and `?` match within a word.
+    """
+    command: list[StrictStr] | MISSING = MISSING
+    """
+    For `process` and `tool`, which it belongs to by rule LAN-6: the program and its words, never read by a shell. A program with a `/` is looked up beside the lanes file, any other on the PATH. In the words of a `tool`, `{objective}`, `{mission_id}`, `{mission_type}`, `{attempt}`, `{workspace}` and `{artifacts}` stand for what the mission says, by rule LAN-7 nothing else in braces; `{{` and `}}` are braces.
     """
     environment: list[StrictStr] | MISSING = MISSING
     """

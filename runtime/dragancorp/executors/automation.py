@@ -17,7 +17,7 @@ from dragancorp.executors.automation_run import AutomationRun, Event
 from dragancorp.executors.automation_steps import Step, tool_name
 from dragancorp.executors.child_environment import DEFAULT_NAMES, child_environment
 from dragancorp.executors.protocol import Capabilities, MissionContext, SessionContext, SessionOpened, Stop
-from dragancorp.executors.unfit import Unfit, unknown_extensions
+from dragancorp.executors.unfit import Unfit, refused, unknown_extensions
 from dragancorp_contracts import judge
 from dragancorp_contracts.lifecycle import ReasonCode
 
@@ -63,7 +63,7 @@ class AutomationExecutor:
         """See `Executor.run`. A mission that `refuse` would refuse fails before anything starts."""
         reasons = list(self._reasons(envelope))
         if reasons:
-            return _refused(reasons)
+            return refused(reasons)
         _, value = next(_extensions(envelope))
         self._running = AutomationRun(
             [Step.from_json(number, step) for number, step in enumerate(value["steps"], 1)],
@@ -164,12 +164,3 @@ def _constrained(constraints: Mapping[str, Any], tool: str, place: str) -> Itera
                 f"the tool {tool} would need an approval, and this executor cannot ask for one",
                 ReasonCode.CONSTRAINT_REFUSED,
             )
-
-
-async def _refused(reasons: Sequence[Unfit]) -> AsyncGenerator[Event, None]:
-    yield {
-        "type": "failed",
-        "reason_code": reasons[0].reason.value,
-        "message": "; ".join(f"{reason.pointer}: {reason.text}" for reason in reasons)[:60000],
-        "result": {"refused": [{"pointer": reason.pointer, "message": reason.text} for reason in reasons[:1000]]},
-    }

@@ -5,6 +5,7 @@ from typing import Any
 
 from dragancorp.errors import DraganError, ErrorCode
 from dragancorp.executors.automation import AutomationExecutor
+from dragancorp.executors.process import ProcessExecutor, ToolExecutor
 from dragancorp.executors.protocol import Executor
 
 
@@ -19,5 +20,9 @@ def make_executor(config: Mapping[str, Any]) -> Executor:
                 return AutomationExecutor(config)
             except ValueError as error:
                 raise DraganError(ErrorCode.LANES_FILE_INVALID, f"executor.allow: {error}") from error
+        case "process":
+            return ProcessExecutor(config)
+        case "tool":
+            return ToolExecutor(config)
         case unknown:
             raise DraganError(ErrorCode.LANES_FILE_INVALID, f"there is no executor of type {unknown!r}")

@@ -1,6 +1,6 @@
 """Why a mission would never run on a lane: said before anything is stored, and again before anything starts."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,3 +37,13 @@ def unknown_extensions(envelope: Mapping[str, Any], known: Collection[str]) -> I
                 error=ErrorCode.EXTENSION_UNSUPPORTED,
                 reason=ReasonCode.EXTENSION_UNSUPPORTED,
             )
+
+
+async def refused(reasons: Sequence[Unfit]) -> AsyncGenerator[dict[str, Any], None]:
+    """The one event of a run that does not begin."""
+    yield {
+        "type": "failed",
+        "reason_code": reasons[0].reason.value,
+        "message": "; ".join(f"{reason.pointer}: {reason.text}" for reason in reasons)[:60000],
+        "result": {"refused": [{"pointer": reason.pointer, "message": reason.text} for reason in reasons[:1000]]},
+    }

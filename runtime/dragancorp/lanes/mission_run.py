@@ -16,6 +16,7 @@ from dragancorp.executors.protocol import Executor, MissionContext, ProcessRunne
 from dragancorp.executors.workspace import Workspace
 from dragancorp.lanes.keeper import Keeper, Unwanted
 from dragancorp.lanes.link import Claimed, LaneLink, Report
+from dragancorp.lanes.mission_environment import mission_environment
 from dragancorp.lanes.outputs import Outputs
 from dragancorp.lanes.questions import EARLY_SECONDS, WANTED_REASON, Question, asked, waits_for_people
 from dragancorp_contracts.lifecycle import MissionTrigger, ReasonCode
@@ -194,7 +195,9 @@ class MissionRun:
                 processes=hands.processes,
                 clock=hands.clock,
                 decision=claimed.decision,
-                environment=self._environment(),
+                environment=mission_environment(
+                    claimed, hands.workspace, hands.clock.wall(), hands.keeper.policy.backstop
+                ),
             )
             begun = False
             try:
@@ -209,17 +212,6 @@ class MissionRun:
                 await hands.clock.sleep(BUSY_PAUSE_SECONDS)
                 continue
             return
-
-    def _environment(self) -> dict[str, str]:
-        """What child processes are told: ids and folders, no secrets."""
-        claimed, workspace = self._claimed, self._hands.workspace
-        return {
-            "DRAGAN_VP_ID": claimed.vp_id,
-            "DRAGAN_MISSION_ID": claimed.mission_id,
-            "DRAGAN_ATTEMPT": str(claimed.attempt),
-            "DRAGAN_WORKSPACE": str(workspace.path),
-            "DRAGAN_ARTIFACTS": str(workspace.artifacts_dir(claimed.mission_id)),
-        }
 
     def _heard(self, event: Event) -> None:
         self._heard_at = self._hands.clock.monotonic()

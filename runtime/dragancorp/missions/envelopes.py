@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -90,3 +90,9 @@ def whole(stored: Stored, document: Envelope) -> dict[str, Any]:
     if stored.row.vp_runtime_id is not None:
         envelope["vp_runtime_id"] = stored.row.vp_runtime_id
     return envelope
+
+
+def ends_by(envelope: Envelope, now: datetime, backstop: float) -> datetime:
+    """When an attempt that starts now is ended whatever it does: by deadline, window or backstop (seconds)."""
+    ends = (moment(envelope.get("deadline_at")), moment(envelope.get("autonomy_window", {}).get("end_at")))
+    return min([now + timedelta(seconds=backstop), *(end for end in ends if end is not None)])

@@ -5,6 +5,7 @@ from decimal import Decimal
 from functools import cache
 from typing import Any
 
+from dragancorp.rules.command_words import TOOL_FIELDS, fields_in
 from dragancorp.rules.rule import Breach, Rule, RulesByContract, parts, repeated
 from dragancorp_contracts import resources
 
@@ -26,6 +27,31 @@ def _heartbeat_well_inside_the_lease(lane: Any) -> Iterator[Breach]:
 def _parallel_missions_apart(lane: Any) -> Iterator[Breach]:
     if lane.get("parallel_missions", 1) > 1 and lane.get("workspace", {}).get("scope", "lane") != "mission":
         yield "/parallel_missions", 'several missions at once need a workspace each: "scope": "mission" in workspace'
+
+
+def _command_where_it_belongs(lane: Any) -> Iterator[Breach]:
+    executor = lane["executor"]
+    if executor["type"] == "automation":
+        if "command" in executor:
+            yield "/executor/command", "an automation lane runs what its missions list; write `allow`"
+        return
+    if "command" not in executor:
+        yield "/executor", f"a {executor['type']} lane names its program: write `command`"
+    if "allow" in executor:
+        yield "/executor/allow", f"a {executor['type']} lane runs its one program; leave `allow` out"
+
+
+def _fields_of_a_tool(lane: Any) -> Iterator[Breach]:
+    executor = lane["executor"]
+    if executor["type"] != "tool":
+        return
+    for index, word in enumerate(executor.get("command", ())):
+        fields = fields_in(word)
+        if index == 0 and fields:
+            yield "/executor/command/0", "what a mission says must not choose the program"
+        elif unknown := [field for field in fields if field not in TOOL_FIELDS]:
+            known = ", ".join(TOOL_FIELDS)
+            yield f"/executor/command/{index}", f"there is no field {unknown[0]!r}; known: {known}; `{{{{` is a brace"
 
 
 def _lanes_once(file: Any) -> Iterator[Breach]:
@@ -62,6 +88,16 @@ RULES: RulesByContract = {
     "lane": (
         Rule.of("LAN-1", "The heartbeat interval is at most a third of the lease.", _heartbeat_well_inside_the_lease),
         Rule.of("LAN-5", "Missions run in parallel only in a workspace each.", _parallel_missions_apart),
+        Rule.of(
+            "LAN-6",
+            "An automation lane has no command; a process or tool lane names one, and has no allow list.",
+            _command_where_it_belongs,
+        ),
+        Rule.of(
+            "LAN-7",
+            "A tool's program is fixed, and its other words have only known fields in braces.",
+            _fields_of_a_tool,
+        ),
     ),
     "lanes-file": (
         Rule.of("LAN-2", "Each lane is configured once.", _lanes_once),

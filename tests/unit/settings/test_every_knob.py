@@ -30,6 +30,10 @@ LANE_MEMBERS: Mapping[str, tuple[str, str]] = {
     "vp_id": (STAY, "test_of_several_lanes_the_one_that_is_meant_gets_the_turn"),
     "executor.type": (EXECUTOR, "test_a_configuration_that_makes_no_executor_is_a_clear_error"),
     "executor.allow": (SEEN, "test_a_forbidden_command_is_refused_before_anything_is_stored"),
+    "executor.command": (
+        "unit/executors/test_tool.py",
+        "test_the_mission_stands_among_its_words_and_never_meets_a_shell",
+    ),
     "executor.environment": (KNOBS, "test_commands_see_the_variables_that_the_lane_names"),
     "executor.cancel_grace_seconds": (KNOBS, "test_a_command_has_the_lanes_grace_to_stop"),
     "aliases": (ROUTING, "test_a_lane_is_meant_by_name_or_by_a_marker_as_a_whole_word"),

@@ -57,6 +57,15 @@ def test_a_repository_is_found_from_the_files_folder_wherever_the_process_stands
     assert Path(lane["workspace"]["repository"]).resolve() == tmp_path / "parser"
 
 
+@pytest.mark.parametrize(("program", "found"), [("./agent.sh", "etc/./agent.sh"), ("/opt/agent", "/opt/agent")])
+def test_a_program_with_a_slash_is_found_from_the_files_folder(
+    write: Write, tmp_path: Path, program: str, found: str
+) -> None:
+    path = write(f"lanes:\n  - vp_id: vp.a\n    executor: {{type: process, command: [{program}, ./word]}}\n")
+    (lane,) = read_lanes(path)
+    assert lane["executor"]["command"] == [str(tmp_path / found), "./word"]
+
+
 def test_every_broken_rule_is_named_with_its_line(write: Write) -> None:
     text = """\
 lanes:

@@ -1,0 +1,193 @@
+"""The executors `process` and `tool`: any program is a lane.
+
+A `process` speaks lane-process/v1 (`specs/lane-process`): it reads the envelope and says executor events. A `tool` is
+any command-line program: fields of the mission stand among its words, its exit code is the result. Both run in the
+lane's workspace under the guard, one process group a mission.
+"""
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+from dragancorp.errors import DraganError, ErrorCode
+from dragancorp.executors.child_environment import DEFAULT_NAMES, child_environment
+from dragancorp.executors.lane_process import most_input
+from dragancorp.executors.process_run import Ear, Event, ProcessRun, Program
+from dragancorp.executors.program_ears import SpeakingEar, ToolEar
+from dragancorp.executors.protocol import Capabilities, MissionContext, SessionContext, SessionOpened, Stop
+from dragancorp.executors.unfit import Unfit, refused, unknown_extensions
+from dragancorp.rules.command_words import fields_in, filled
+from dragancorp_contracts.lifecycle import ReasonCode
+
+DEFAULT_CANCEL_GRACE_SECONDS = 5.0
+TOOL_CONSTRAINTS = ("allowed_tools", "forbidden_tools")
+
+
+class ProcessExecutor:
+    """An `Executor` for a program that speaks lane-process/v1. `config` is the `executor` object of the lane.
+
+    `surroundings` is the environment that the lane's `environment` names are looked up in.
+    """
+
+    capabilities = Capabilities(
+        resume_session=True,  # the workspace carries the state, and it is kept
+        suspend=False,
+        approvals=False,  # its standard input ends after the envelope, so nobody can answer it
+        usage=True,
+        stop=Stop.KILLED,
+    )
+
+    def __init__(self, config: Mapping[str, Any], surroundings: Mapping[str, str] = os.environ) -> None:
+        self._command: Sequence[str] = tuple(config["command"])
+        self._environment_names: Iterable[str] = config.get("environment", DEFAULT_NAMES)
+        self._grace_seconds = float(config.get("cancel_grace_seconds", DEFAULT_CANCEL_GRACE_SECONDS))
+        self._surroundings = surroundings
+        self._running: ProcessRun | None = None
+
+    async def open(self, session: SessionContext) -> SessionOpened:
+        """An id given before is kept. Raises `DraganError(workspace_unusable)` for a program that cannot be run."""
+        self._look_for(session.workspace)
+        if session.executor_session_id is not None:
+            return SessionOpened(executor_session_id=session.executor_session_id, outcome="resumed")
+        kind = session.config.get("type", "process")
+        return SessionOpened(executor_session_id=f"{kind}-{uuid.uuid4().hex}", outcome="opened")
+
+    def refuse(self, envelope: Mapping[str, Any]) -> Sequence[Unfit]:
+        """See `Executor.refuse`."""
+        return list(self._reasons(envelope))
+
+    def run(self, envelope: Mapping[str, Any], context: MissionContext) -> AsyncGenerator[Event, None]:
+        """See `Executor.run`. A mission that `refuse` would refuse fails before anything starts."""
+        reasons = list(self._reasons(envelope))
+        if reasons:
+            return refused(reasons)
+        program = Program(
+            argv=self._words(envelope, context),
+            stdin=self._input(envelope),
+            environment=child_environment(self._environment_names, self._surroundings, context),
+            grace_seconds=self._grace_seconds,
+        )
+        self._running = ProcessRun(program, context, self._ear(context))
+        return self._events(self._running)
+
+    async def answer(self, request_id: str, answer: Mapping[str, Any]) -> None:
+        """Never needed: a program that asks is ended, and the capabilities say so."""
+        raise NotImplementedError("the program cannot be answered")
+
+    async def cancel(self) -> None:
+        """See `Executor.cancel`; returns when the program's processes are gone."""
+        if self._running is not None:
+            await self._running.cancel()
+
+    async def suspend(self) -> None:
+        """Never needed, as above."""
+        raise NotImplementedError("the program cannot be suspended")
+
+    async def close(self) -> None:
+        """Stop what runs; there is no process of the session itself."""
+        await self.cancel()
+
+    # What differs for a tool.
+
+    def _words(self, envelope: Mapping[str, Any], context: MissionContext) -> Sequence[str]:
+        return self._command
+
+    def _input(self, envelope: Mapping[str, Any]) -> bytes:
+        return json.dumps(envelope, ensure_ascii=False).encode() + b"\n"
+
+    def _ear(self, context: MissionContext) -> Ear:
+        return SpeakingEar()
+
+    def _reasons(self, envelope: Mapping[str, Any]) -> Iterator[Unfit]:
+        """A program judges extensions and tools itself; what it can never do is ask."""
+        if len(self._input(envelope)) > most_input():
+            yield _constrained("/objective", f"the envelope is over {most_input()} bytes, more than a program is given")
+        yield from _approvals(envelope)
+
+    # The rest is the same.
+
+    def _look_for(self, workspace: Path) -> None:
+        program = self._command[0]
+        found = shutil.which(
+            program if "/" not in program or program.startswith("/") else str(workspace / program),
+            path=self._surroundings.get("PATH", os.defpath) if "PATH" in self._environment_names else os.defpath,
+        )
+        if found is None:
+            raise DraganError(
+                ErrorCode.WORKSPACE_UNUSABLE,
+                f"the lane's program {program!r} is not there or may not be run; mend executor.command or the PATH",
+            )
+
+    async def _events(self, running: ProcessRun) -> AsyncGenerator[Event, None]:
+        try:
+            async with aclosing(running.events()) as events:
+                async for event in events:
+                    yield event
+        finally:
+            if self._running is running:
+                self._running = None
+
+
+class ToolExecutor(ProcessExecutor):
+    """An `Executor` for a program that knows nothing of missions."""
+
+    capabilities = Capabilities(
+        resume_session=True, suspend=False, approvals=False, usage=False, stop=Stop.KILLED
+    )  # usage: only the run time is reported
+
+    def _words(self, envelope: Mapping[str, Any], context: MissionContext) -> Sequence[str]:
+        values = {
+            "objective": envelope["objective"],
+            "mission_id": context.mission_id,
+            "mission_type": envelope.get("mission_type", ""),
+            "attempt": str(context.attempt),
+            "workspace": str(context.workspace),
+            "artifacts": str(context.artifacts),
+        }
+        return [filled(word, values) for word in self._command]
+
+    def _input(self, envelope: Mapping[str, Any]) -> bytes:
+        return b""
+
+    def _ear(self, context: MissionContext) -> Ear:
+        return ToolEar(context.clock)
+
+    def _reasons(self, envelope: Mapping[str, Any]) -> Iterator[Unfit]:
+        """A tool knows no extension and keeps no constraint; and an objective must never become one of its options."""
+        yield from unknown_extensions(envelope, self.capabilities.extensions)
+        constraints = envelope.get("constraints") or {}
+        for name in TOOL_CONSTRAINTS:
+            if name in constraints:
+                yield _constrained(f"/constraints/{name}", "a plain tool knows nothing of constraints on tools")
+        yield from _approvals(envelope)
+        if envelope["objective"].startswith("-") and self._may_read_an_option():
+            yield _constrained(
+                "/objective",
+                "it begins with `-`, and the tool would take it for an option; begin with another character, or put "
+                "`--` before the field in the lane's command",
+            )
+
+    def _may_read_an_option(self) -> bool:
+        fields = [index for index, word in enumerate(self._command) if word.startswith("{") and fields_in(word)]
+        ended = self._command.index("--") if "--" in self._command else len(self._command)
+        return any(index < ended for index in fields)
+
+
+def _approvals(envelope: Mapping[str, Any]) -> Iterator[Unfit]:
+    for index, pattern in enumerate((envelope.get("constraints") or {}).get("approval_required", ())):
+        if pattern != "*":  # alone it asks for an approval before the start, which the control plane sees to
+            yield _constrained(
+                f"/constraints/approval_required/{index}",
+                f"{pattern} would need an approval, and the program of this lane cannot ask for one",
+            )
+
+
+def _constrained(place: str, sentence: str) -> Unfit:
+    return Unfit(
+        pointer=place, sentence=sentence, error=ErrorCode.COMMAND_NOT_ALLOWED, reason=ReasonCode.CONSTRAINT_REFUSED
+    )

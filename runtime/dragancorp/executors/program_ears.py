@@ -1,0 +1,90 @@
+"""How programs are understood: one that speaks lane-process/v1, and one that knows nothing of missions."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from dragancorp.clock import Clock
+from dragancorp.executors.lane_process import ASKS, FINAL, event_in, meaning_of
+from dragancorp.executors.protocol import ProcessExited
+
+Event = dict[str, Any]
+PROGRESS_SECONDS = 1.0  # between two lines of a tool that are told as progress; all are in the log
+SUMMARY_CHARACTERS = 4000
+
+
+class SpeakingEar:
+    """A program that speaks lane-process/v1. Its last word counts together with its exit code."""
+
+    def __init__(self) -> None:
+        self.unwelcome: str | None = None
+        self._final: Event | None = None
+
+    def heard(self, line: str) -> Iterator[Event]:
+        """See `Ear.heard`. What follows the last word is a log line, whatever it looks like."""
+        event = event_in(line) if self._final is None else None
+        if isinstance(event, str):
+            yield _log(line)
+            yield _log(f"[no executor event: {event}]")
+        elif event is None:
+            yield _log(line)
+        elif event["type"] in FINAL:
+            self._final = dict(event)
+        elif event["type"] in ASKS:
+            self.unwelcome = f"the program asks ({event['type']}) and cannot be answered: {event['message']}"[:4000]
+        else:
+            yield dict(event)
+
+    def ending(self, exited: ProcessExited) -> Event:
+        """See `Ear.ending`: without a last word the exit code decides; where the two contradict, it has failed."""
+        meaning, final = meaning_of(exited.exit_code), self._final
+        if final is None:
+            if meaning.outcome == "completed":
+                return {"type": "completed", "summary": meaning.description}
+            return _failed(
+                meaning.reason_code or "executor_error", f"exit code {exited.exit_code}: {meaning.description}"
+            )
+        said = final.get("summary") or final.get("message") or ""
+        if final["type"] == "failed" or (final["type"] == "completed" and meaning.outcome == "completed"):
+            return final
+        if final["type"] == "cancelled":
+            return _failed("executor_error", f"it says that it was cancelled, and nobody asked for it: {said}"[:8000])
+        message = f"it says completed and exits with {exited.exit_code} ({meaning.description}): {said}"[:8000]
+        return {**_failed(meaning.reason_code or "executor_error", message), "result": final.get("result", {})}
+
+
+class ToolEar:
+    """A program that knows nothing of missions: what it prints is progress, its exit code is the result."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.unwelcome: str | None = None
+        self._clock = clock
+        self._told_at = float("-inf")
+        self._last = ""
+
+    def heard(self, line: str) -> Iterator[Event]:
+        """See `Ear.heard`."""
+        yield _log(line)
+        text = line.strip()
+        if not text:
+            return
+        self._last = text[:SUMMARY_CHARACTERS]
+        now = self._clock.monotonic()
+        if now - self._told_at >= PROGRESS_SECONDS:
+            self._told_at = now
+            yield {"type": "progress", "message": self._last}
+
+    def ending(self, exited: ProcessExited) -> Event:
+        """See `Ear.ending`."""
+        if exited.exit_code == 0:
+            return {"type": "completed", "summary": self._last or "The tool is done and printed nothing."}
+        # Of a tool's exit codes only the shell's own have a known meaning.
+        reason = meaning_of(exited.exit_code).reason_code if exited.exit_code >= 126 else "executor_error"
+        return _failed(reason or "executor_error", f"exit code {exited.exit_code}: {self._last}"[:8000])
+
+
+def _log(line: str) -> Event:
+    return {"type": "log", "message": line, "stream": "stdout"}
+
+
+def _failed(reason_code: str, message: str) -> Event:
+    return {"type": "failed", "reason_code": reason_code, "message": message}

@@ -1,0 +1,179 @@
+"""Any program is a lane: scripts beside a lanes file, served by a real plane."""
+
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from processes import alive
+
+from dragancorp.control_plane import ControlPlane
+from dragancorp.errors import DraganError, ErrorCode
+from dragancorp.registry.queries import GetLane, GetMission, ListArtifacts, ReadLedger
+from dragancorp_contracts.lifecycle import MissionState, ReasonCode, SessionState
+
+from .house import CALLER, LANE, eventually
+
+pytestmark = pytest.mark.anyio
+
+
+class Programs:
+    """A plane with one lane, whose program is a script beside its lanes file."""
+
+    def __init__(self, plane: ControlPlane) -> None:
+        self.plane = plane
+
+    async def dispatch(self, **members: Any) -> str:
+        envelope = {
+            "vp_id": LANE,
+            "mission_type": "coding",
+            "objective": "Mend the parser.",
+            "idempotency_key": f"key-{time.monotonic_ns()}",
+            **members,
+        }
+        return (await self.plane.missions.dispatch(envelope, CALLER)).mission.row.mission_id
+
+    async def row(self, mission_id: str) -> Any:
+        stored = await self.plane.store.read(GetMission(mission_id=mission_id))
+        assert stored is not None
+        return stored.row
+
+    async def ended(self, mission_id: str) -> Any:
+        async def over() -> bool:
+            return bool((await self.row(mission_id)).terminal)
+
+        await eventually(over)
+        return await self.row(mission_id)
+
+    async def summaries(self, mission_id: str) -> list[str]:
+        part = await self.plane.store.read(ReadLedger(mission_id=mission_id))
+        assert part is not None
+        return [event.get("summary", "") for event in part.events]
+
+
+Serve = Callable[..., Awaitable[Programs]]
+
+
+@pytest.fixture
+async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
+    """A function (script, *words, **members of the lane) that serves a lane with this script as its program."""
+    async with AsyncExitStack() as opened:
+
+        async def one(script: str, *words: str, kind: str = "process", **members: Any) -> Programs:
+            program = tmp_path / "agent"
+            program.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+            program.chmod(0o755)
+            executor = {"type": kind, "command": ["./agent", *words], "cancel_grace_seconds": 0.2}
+            lanes = tmp_path / "lanes.yaml"
+            lanes.write_text(json.dumps({"lanes": [{"vp_id": LANE, "executor": executor, **members}]}))
+            plane = await ControlPlane.open(f"sqlite:///{tmp_path / 'state.db'}", lanes=lanes)
+            opened.push_async_callback(plane.close)
+            return Programs(plane)
+
+        yield one
+
+
+async def test_a_script_of_a_few_lines_is_a_lane(serve: Serve, tmp_path: Path) -> None:
+    lane = await serve("""
+    read -r envelope
+    echo '{"type": "progress", "message": "looking around"}'
+    ls > "$DRAGAN_ARTIFACTS/files.txt"
+    echo "$DRAGAN_DEADLINE_AT" > "$DRAGAN_ARTIFACTS/deadline.txt"
+    echo '{"type": "usage", "usage": {"llm_calls": 2, "cost_microusd": 1500}}'
+    echo '{"type": "completed", "summary": "wrote down which files there are"}'
+    """)
+    deadline = "2999-01-01T00:00:00Z"
+    mission_id = await lane.dispatch(deadline_at=deadline)
+    row = await lane.ended(mission_id)
+    assert row.state is MissionState.COMPLETED
+    assert row.usage["llm_calls"] == 2
+    assert {"looking around", "wrote down which files there are"} <= set(await lane.summaries(mission_id))
+    found = await lane.plane.store.read(ListArtifacts(mission_id=mission_id))
+    assert {one["name"] for one in found} == {"files.txt", "deadline.txt", "logs/output.log"}
+    [told] = tmp_path.rglob("deadline.txt")
+    ends = datetime.fromisoformat(told.read_text().strip())
+    assert datetime.now(UTC) < ends < datetime.fromisoformat(deadline)  # the backstop is nearer
+
+
+async def test_a_tool_that_knows_nothing_of_missions_is_one_too(serve: Serve) -> None:
+    lane = await serve('echo "you said: $1"', "--", "{objective}", kind="tool")
+    mission_id = await lane.dispatch(objective="Tidy up; rm -rf $HOME")
+    row = await lane.ended(mission_id)
+    assert row.state is MissionState.COMPLETED
+    assert (await lane.summaries(mission_id))[-1] == "you said: --"
+
+
+async def test_a_cancel_reaches_the_program_and_all_it_started(serve: Serve) -> None:
+    lane = await serve('sleep 31.881 & echo \'{"type": "progress", "message": "up"}\'; wait')
+    mission_id = await lane.dispatch()
+
+    async def runs() -> bool:
+        return "up" in await lane.summaries(mission_id)
+
+    await eventually(runs)
+    await lane.plane.missions.cancel(mission_id, CALLER)
+    row = await lane.ended(mission_id)
+    assert (row.state, row.reason_code) == (MissionState.CANCELLED, ReasonCode.CANCEL_REQUESTED)
+    assert not alive("31.881")
+
+
+async def test_a_program_that_is_silent_too_long_is_ended(serve: Serve) -> None:
+    lane = await serve("exec sleep 31.882", idle_limit=1)
+    row = await lane.ended(await lane.dispatch())
+    assert (row.state, row.reason_code) == (MissionState.FAILED, ReasonCode.IDLE_TIMEOUT)
+    assert not alive("31.882")
+
+
+async def test_a_program_that_says_its_tool_runs_may_be_silent(serve: Serve) -> None:
+    lane = await serve(
+        """
+        echo '{"type": "tool_started", "tool": "pytest", "call_id": "1"}'; sleep 2
+        echo '{"type": "tool_finished", "tool": "pytest", "call_id": "1", "ok": true}'
+        """,
+        idle_limit=1,
+    )
+    assert (await lane.ended(await lane.dispatch())).state is MissionState.COMPLETED
+
+
+async def test_a_program_that_never_ends_meets_the_backstop_whatever_it_says(serve: Serve) -> None:
+    lane = await serve(
+        """
+        echo '{"type": "tool_started", "tool": "pytest", "call_id": "1"}'
+        while :; do echo '{"type": "progress", "message": "still at it"}'; sleep 0.51; done
+        """,
+        backstop=1,
+    )
+    row = await lane.ended(await lane.dispatch())
+    assert (row.state, row.reason_code) == (MissionState.TIMED_OUT, ReasonCode.BACKSTOP_REACHED)
+
+
+async def test_a_program_that_is_not_there_degrades_the_lane_and_names_it(serve: Serve, tmp_path: Path) -> None:
+    lane = await serve("true")
+    (tmp_path / "agent").unlink()
+    await lane.plane.close()
+    lanes = tmp_path / "lanes.yaml"
+    plane = await ControlPlane.open(f"sqlite:///{tmp_path / 'state.db'}", lanes=lanes)
+    try:
+
+        async def degraded() -> bool:
+            record = await plane.store.read(GetLane(vp_id=LANE))
+            return record is not None and record.row.status is SessionState.DEGRADED
+
+        await eventually(degraded)
+        record = await plane.store.read(GetLane(vp_id=LANE))
+        assert record is not None
+        assert f"{tmp_path}/agent" in (record.row.last_error or "")
+    finally:
+        await plane.close()
+
+
+async def test_a_mission_that_the_program_could_never_do_is_refused_at_once(serve: Serve) -> None:
+    lane = await serve("true", "{objective}", kind="tool")
+    with pytest.raises(DraganError) as refused:
+        await lane.dispatch(objective="--help")
+    assert refused.value.code is ErrorCode.COMMAND_NOT_ALLOWED
+    assert refused.value.violations[0].pointer == "/objective"
