@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from dragancorp_conformance.exchange import Exchange
-from dragancorp_conformance.operations import operations
+from dragancorp_conformance.operations import longest_wait, operations
 from dragancorp_conformance.session import Session
 from dragancorp_conformance.target import WAITING_DAYS, moment
 from dragancorp_conformance.verdicts import Failure, NotCovered
@@ -135,7 +135,7 @@ def _config(session: Session, phase: str) -> dict[str, Any]:
         "base-url": session.target.url,
         "workers": 1,
         "continue-on-failure": True,
-        "request-timeout": pace.answer_seconds,
+        "request-timeout": pace.answer_seconds + longest_wait(),  # some of what is drawn asks for a long poll
         "headers": {"Authorization": f"Bearer {session.target.token}"},
         "generation": {"no-shrink": True, "database": "none"},
         "phases": phases,

@@ -44,6 +44,17 @@ def operations() -> Mapping[str, Operation]:
     return {one.id: one for one in _in(openapi_document())}
 
 
+@cache
+def longest_wait() -> float:
+    """How long, in seconds, a request may ask a server to wait with its answer."""
+    return max(
+        float(parameter["schema"]["maximum"])
+        for _, _, node in described(openapi_document())
+        for parameter in node.get("parameters", ())
+        if parameter.get("name") == "wait"
+    )
+
+
 def _in(document: Mapping[str, Any]) -> Iterator[Operation]:
     for path, method, node in described(document):
         security = node.get("security", document.get("security", []))

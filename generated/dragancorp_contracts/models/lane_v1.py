@@ -12,12 +12,13 @@ from ..judge import ContractRoot
 
 class Type(StrEnum):
     """
-    Which executor: `automation` runs the commands that a mission lists, `process` one program that speaks lane-process/v1, `tool` any command-line program.
+    Which executor: `automation` runs the commands that a mission lists, `process` one program that speaks lane-process/v1, `tool` any command-line program, `callable` an async generator in the worker's own process.
     """
 
     automation = "automation"
     process = "process"
     tool = "tool"
+    callable = "callable"
 
 
 class Executor(BaseModel):
@@ -31,7 +32,7 @@ class Executor(BaseModel):
     )
     type: Type
     """
-    Which executor: `automation` runs the commands that a mission lists, `process` one program that speaks lane-process/v1, `tool` any command-line program.
+    Which executor: `automation` runs the commands that a mission lists, `process` one program that speaks lane-process/v1, `tool` any command-line program, `callable` an async generator in the worker's own process.
     """
     allow: list[StrictStr] | MISSING = MISSING
     """
@@ -40,6 +41,10 @@ class Executor(BaseModel):
     command: list[StrictStr] | MISSING = MISSING
     """
     For `process` and `tool`, which it belongs to by rule LAN-6: the program and its words, never read by a shell. A program with a `/` is looked up beside the lanes file, any other on the PATH. In the words of a `tool`, `{objective}`, `{mission_id}`, `{mission_type}`, `{attempt}`, `{workspace}` and `{artifacts}` stand for what the mission says, by rule LAN-7 nothing else in braces; `{{` and `}}` are braces.
+    """
+    target: StrictStr | MISSING = MISSING
+    """
+    For `callable`, which it belongs to by rule LAN-6: where the async generator function is, as `package.module:name`.
     """
     environment: list[StrictStr] | MISSING = MISSING
     """

@@ -5,6 +5,7 @@ from typing import Any
 
 from dragancorp.errors import DraganError, ErrorCode
 from dragancorp.executors.automation import AutomationExecutor
+from dragancorp.executors.callable import CallableExecutor
 from dragancorp.executors.process import ProcessExecutor, ToolExecutor
 from dragancorp.executors.protocol import Executor
 
@@ -24,5 +25,7 @@ def make_executor(config: Mapping[str, Any]) -> Executor:
             return ProcessExecutor(config)
         case "tool":
             return ToolExecutor(config)
+        case "callable":
+            return CallableExecutor(config)
         case unknown:
             raise DraganError(ErrorCode.LANES_FILE_INVALID, f"there is no executor of type {unknown!r}")

@@ -29,16 +29,19 @@ def _parallel_missions_apart(lane: Any) -> Iterator[Breach]:
         yield "/parallel_missions", 'several missions at once need a workspace each: "scope": "mission" in workspace'
 
 
-def _command_where_it_belongs(lane: Any) -> Iterator[Breach]:
+_OWN = {"automation": "allow", "process": "command", "tool": "command", "callable": "target"}
+"""What an executor works by."""
+
+
+def _each_executor_its_own(lane: Any) -> Iterator[Breach]:
     executor = lane["executor"]
-    if executor["type"] == "automation":
-        if "command" in executor:
-            yield "/executor/command", "an automation lane runs what its missions list; write `allow`"
-        return
-    if "command" not in executor:
-        yield "/executor", f"a {executor['type']} lane names its program: write `command`"
-    if "allow" in executor:
-        yield "/executor/allow", f"a {executor['type']} lane runs its one program; leave `allow` out"
+    kind = executor["type"]
+    own = _OWN[kind]
+    for other in sorted(set(_OWN.values()) - {own}):
+        if other in executor:
+            yield f"/executor/{other}", f"a lane of type {kind} works by `{own}`; leave `{other}` out"
+    if own not in executor and own != "allow":  # without an allow list nothing is allowed, which is a configuration
+        yield "/executor", f"a lane of type {kind} works by `{own}`, and there is none"
 
 
 def _fields_of_a_tool(lane: Any) -> Iterator[Breach]:
@@ -90,8 +93,9 @@ RULES: RulesByContract = {
         Rule.of("LAN-5", "Missions run in parallel only in a workspace each.", _parallel_missions_apart),
         Rule.of(
             "LAN-6",
-            "An automation lane has no command; a process or tool lane names one, and has no allow list.",
-            _command_where_it_belongs,
+            "An automation lane has an allow list, a process or tool lane a command, a callable lane a target; "
+            "none has another's.",
+            _each_executor_its_own,
         ),
         Rule.of(
             "LAN-7",

@@ -1,11 +1,13 @@
 """Any program is a lane: scripts beside a lanes file, served by a real plane."""
 
 import json
+import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -13,10 +15,12 @@ from processes import alive
 
 from dragancorp.control_plane import ControlPlane
 from dragancorp.errors import DraganError, ErrorCode
+from dragancorp.executors.protocol import MissionContext
+from dragancorp.missions.commands import Requester
 from dragancorp.registry.queries import GetLane, GetMission, ListArtifacts, ReadLedger
 from dragancorp_contracts.lifecycle import MissionState, ReasonCode, SessionState
 
-from .house import CALLER, LANE, eventually
+from .house import CALLER, LANE, OPERATOR, eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -167,6 +171,37 @@ async def test_a_program_that_is_not_there_degrades_the_lane_and_names_it(serve:
         record = await plane.store.read(GetLane(vp_id=LANE))
         assert record is not None
         assert f"{tmp_path}/agent" in (record.row.last_error or "")
+    finally:
+        await plane.close()
+
+
+async def test_a_generator_that_would_end_the_process_fails_its_mission_and_the_lane_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def codie(mission: Mapping[str, Any], context: MissionContext) -> AsyncGenerator[Mapping[str, Any], Any]:
+        if mission["objective"] == "exit":
+            raise SystemExit(1)
+        answer = yield {"type": "approval_wanted", "request_id": "1", "tool": "git push", "message": "May I push?"}
+        yield {"type": "completed", "summary": "pushed" if answer["approved"] else "left alone"}
+
+    module = ModuleType("agents_of_a_gateway")
+    module.codie = codie  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    executor = {"type": "callable", "target": "agents_of_a_gateway:codie"}
+    plane = await ControlPlane.open(f"sqlite:///{tmp_path / 'state.db'}", lanes=[{"vp_id": LANE, "executor": executor}])
+    try:
+        lane = Programs(plane)
+        row = await lane.ended(await lane.dispatch(objective="exit"))
+        assert (row.state, row.reason_code) == (MissionState.FAILED, ReasonCode.EXECUTOR_CRASHED)
+        mission_id = await lane.dispatch(objective="push")
+
+        async def waits() -> bool:
+            return bool((await lane.row(mission_id)).state is MissionState.BLOCKED)
+
+        await eventually(waits)
+        await plane.decisions.approve(mission_id, Requester(by=OPERATOR), {"answer": {"approved": True}})
+        assert (await lane.ended(mission_id)).state is MissionState.COMPLETED
+        assert (await lane.summaries(mission_id))[-1] == "pushed"
     finally:
         await plane.close()
 

@@ -34,6 +34,7 @@ LANE_MEMBERS: Mapping[str, tuple[str, str]] = {
         "unit/executors/test_tool.py",
         "test_the_mission_stands_among_its_words_and_never_meets_a_shell",
     ),
+    "executor.target": ("unit/executors/test_callable.py", "test_what_it_yields_is_passed_on"),
     "executor.environment": (KNOBS, "test_commands_see_the_variables_that_the_lane_names"),
     "executor.cancel_grace_seconds": (KNOBS, "test_a_command_has_the_lanes_grace_to_stop"),
     "aliases": (ROUTING, "test_a_lane_is_meant_by_name_or_by_a_marker_as_a_whole_word"),
