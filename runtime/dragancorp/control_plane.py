@@ -168,7 +168,7 @@ class ControlPlane:
         raises, and `DelegationRefusedError` when the mission ended for a reason that has no fallback. With the
         lane's flags off nothing is read or written, and the primary's answer is passed on untouched.
         """
-        decision = self.router.decide(turn)
+        decision = self.router.decide(turn, await self._unfinished(turn))
         self._turns.add(decision, self.clock.wall())
         if decision.delegate and decision.route is not None:
             lane = self.lanes[decision.route.vp_id]
@@ -180,6 +180,22 @@ class ControlPlane:
         async with closing(answer) as events:
             async for event in events:
                 yield event
+
+    async def explain(self, turn: Turn) -> dict[str, Any]:
+        """Where a turn would go and what each lane says to it, as `specs/gateway-turn` has it; counts nothing."""
+        unfinished = await self._unfinished(turn)
+        return {
+            "decision": self.router.decide(turn, unfinished).as_json(),
+            "considered": [decision.as_json() for decision in self.router.considered(turn, unfinished)],
+        }
+
+    async def _unfinished(self, turn: Turn) -> dict[str, int]:
+        """Unfinished missions of the lanes for which they decide; no lane that is off is among them."""
+        found = {}
+        for vp_id in self.router.to_count(turn):
+            record = await self.store.read(GetLane(vp_id=vp_id))
+            found[vp_id] = 0 if record is None else sum(record.unfinished.values())
+        return found
 
     async def snapshot(self, vp_id: str, *, mission_limit: int = 50, event_limit: int = 200) -> dict[str, Any]:
         """The metrics snapshot of a lane. Raises `lane_unknown`."""

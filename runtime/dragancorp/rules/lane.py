@@ -28,6 +28,17 @@ def _parallel_missions_apart(lane: Any) -> Iterator[Breach]:
         yield "/parallel_missions", 'several missions at once need a workspace each: "scope": "mission" in workspace'
 
 
+def _broadened_is_no_narrower(lane: Any) -> Iterator[Breach]:
+    routing = lane.get("routing", {})
+    defaults = resources.read_document("lane")["properties"]["routing"]["properties"]
+    cohort, broadened = (
+        routing.get(name, defaults[name]["default"]) for name in ("cohort_percent", "broadened_percent")
+    )
+    if cohort > broadened:
+        named = "broadened_percent" if "broadened_percent" in routing else "cohort_percent"
+        yield f"/routing/{named}", f"{broadened} % of the sessions when broadened are fewer than {cohort} % before"
+
+
 def _lanes_once(file: Any) -> Iterator[Breach]:
     for pointer, vp_id in repeated(parts(file, ("lanes", "*", "vp_id"), "")):
         yield pointer, f"the lane {vp_id} is configured twice"
@@ -62,6 +73,7 @@ RULES: RulesByContract = {
     "lane": (
         Rule.of("LAN-1", "The heartbeat interval is at most a third of the lease.", _heartbeat_well_inside_the_lease),
         Rule.of("LAN-5", "Missions run in parallel only in a workspace each.", _parallel_missions_apart),
+        Rule.of("LAN-6", "A broadened cohort holds every session of the limited one.", _broadened_is_no_narrower),
     ),
     "lanes-file": (
         Rule.of("LAN-2", "Each lane is configured once.", _lanes_once),

@@ -11,6 +11,7 @@ from dragancorp.faces.api import cursor as cursors
 from dragancorp.faces.api.mission_stream import MissionStream, refuse_unknown_position
 from dragancorp.faces.api.prefix import prefixed
 from dragancorp.faces.api.worker_operations import WorkerOperations
+from dragancorp.gateway.turns import Turn
 from dragancorp.lifecycle.commands import By
 from dragancorp.missions.commands import Requester
 from dragancorp.missions.ledger import verify_page
@@ -183,6 +184,13 @@ class PlaneService(WorkerOperations, OpsService):
             raise DraganError(ErrorCode.LANE_UNKNOWN, f"there is no lane {vp_id!r}")
         await SessionRegistry(self._plane.store).set_status(vp_id, trigger, by=requester.by)
         return await self.get_session(principal, vp_id=vp_id)
+
+    async def explain_routing(self, principal: Principal, *, document: dict[str, Any], text: str) -> Answer:
+        """Where a turn would go."""
+        if principal.vp_ids is not None:
+            raise DraganError(ErrorCode.SCOPE_MISSING, "the token sees some lanes only, and every lane has its say")
+        turn = Turn(text=document["text"], session_id=document["session_id"], source=document.get("source", "user"))
+        return Answer(body=await self._plane.explain(turn))
 
     async def list_sessions(self, principal: Principal) -> Answer:
         """Every lane session that the token may see."""
