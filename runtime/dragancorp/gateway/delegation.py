@@ -13,7 +13,7 @@ import structlog
 from dragancorp.clock import Clock
 from dragancorp.errors import DraganError, ErrorCode
 from dragancorp.gateway.routing import Route
-from dragancorp.gateway.turns import DelegationRefusedError, Primary, Turn, closing
+from dragancorp.gateway.turns import DelegationRefusedError, Primary, Turn, closing, error_text
 from dragancorp.jsonio import digest
 from dragancorp.lifecycle.commands import By, Fence, MissionCommand
 from dragancorp.lifecycle.facts import LanePolicy
@@ -258,7 +258,7 @@ class Delegation:
                 async for event in inner:
                     yield event
         except Exception as error:
-            await self._end(MissionTrigger.FAIL, {"summary": f"{type(error).__name__}: {error}"[:8000]})
+            await self._end(MissionTrigger.FAIL, {"summary": error_text(error)})
             raise
         else:
             await self._end(MissionTrigger.COMPLETE, {"summary": f"answered by {path}"})

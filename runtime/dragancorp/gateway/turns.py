@@ -28,6 +28,15 @@ Primary = Callable[[Turn], AsyncIterator[Any] | AsyncGenerator[Any, None]]
 """The `Primary` port: the gateway's own agent. Its events are passed on as they are."""
 
 
+def error_text(error: Exception) -> str:
+    """What an error says, as text that can be stored: half a surrogate pair is escaped."""
+    try:
+        said = str(error)
+    except Exception:  # it is the primary's own, and what it was about must not be lost over its words
+        said = "(it cannot say what it is)"
+    return f"{type(error).__name__}: {said}"[:8000].encode("utf-8", "backslashreplace").decode()[:8000]
+
+
 @asynccontextmanager
 async def closing(events: AsyncIterator[Any]) -> AsyncIterator[AsyncIterator[Any]]:
     """Iterate inside; at the end close what can be closed, so that nothing is left to the garbage collector."""
