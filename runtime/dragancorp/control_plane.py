@@ -21,7 +21,7 @@ from dragancorp.executors.catalogue import make_executor
 from dragancorp.gateway.delegation import Delegation, Desk
 from dragancorp.gateway.routing import Route, Router
 from dragancorp.gateway.turn_counts import TurnCounts
-from dragancorp.gateway.turns import Primary, Turn, closing
+from dragancorp.gateway.turns import EventT, Primary, Turn, closing
 from dragancorp.lanes.configuration import ConfiguredLane, configure_lanes
 from dragancorp.lanes.lane_runtime import LaneRuntime
 from dragancorp.lanes.store_link import StoreLink
@@ -42,6 +42,7 @@ from dragancorp.rollout.snapshot import snapshot
 from dragancorp.rules import checked
 from dragancorp.settings import Settings
 from dragancorp_contracts.lifecycle import Actor, SessionState
+from dragancorp_contracts.models.gateway_turn_v1 import TurnEvent
 
 if TYPE_CHECKING:
     from dragancorp.registry.postgres import PostgresStore
@@ -161,7 +162,7 @@ class ControlPlane:
             self._runtimes.append(runtime)
             self._serving.append(asyncio.create_task(runtime.run(), name=f"lane {lane.vp_id}"))
 
-    async def delegate(self, turn: Turn, *, primary: Primary) -> AsyncGenerator[Any, None]:
+    async def delegate(self, turn: Turn, *, primary: Primary[EventT]) -> AsyncGenerator[TurnEvent | EventT, None]:
         """Answer a turn by the lane it is meant for, or by the primary path; the caller sees which, and why.
 
         Yields `TurnEvent` for the lane's part and the primary's own events as they are. Raises what the primary
@@ -174,7 +175,9 @@ class ControlPlane:
             lane = self.lanes[decision.route.vp_id]
             gateway = By(kind=Actor.GATEWAY, name=self.instance_id, way="gateway")
             desk = Desk(store=self.store, missions=self.missions, clock=self.clock, gateway=gateway)
-            answer: AsyncIterator[Any] = Delegation(desk, decision.route, lane.policy, turn, primary).events()
+            answer: AsyncIterator[TurnEvent | EventT] = Delegation(
+                desk, decision.route, lane.policy, turn, primary
+            ).events()
         else:
             answer = primary(turn)
         async with closing(answer) as events:

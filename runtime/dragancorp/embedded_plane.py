@@ -10,14 +10,15 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from dragancorp.clock import Clock, SystemClock
 from dragancorp.control_plane import ControlPlane
 from dragancorp.errors import DraganError, ErrorCode
-from dragancorp.gateway.turns import Primary, Turn, closing
+from dragancorp.gateway.turns import EventT, Primary, Turn, closing
 from dragancorp.lanes_file import Lane
 from dragancorp.settings import Settings
+from dragancorp_contracts.models.gateway_turn_v1 import TurnEvent
 
 
 class EmbeddedPlane:
@@ -59,7 +60,7 @@ class EmbeddedPlane:
             raise DraganError(ErrorCode.PLANE_NOT_OPEN, f"the plane of {_shown(self._url)} is not open")
         return self._plane
 
-    async def delegate(self, turn: Turn, *, primary: Primary) -> AsyncGenerator[Any, None]:
+    async def delegate(self, turn: Turn, *, primary: Primary[EventT]) -> AsyncGenerator[TurnEvent | EventT, None]:
         """`ControlPlane.delegate` of the open plane. Raises `plane_not_open` too."""
         async with closing(self.plane.delegate(turn, primary=primary)) as events:
             async for event in events:
