@@ -48,6 +48,7 @@ class ErrorCode(StrEnum):
     STORAGE_BUSY = "storage_busy"
     STORAGE_FAILED = "storage_failed"
     SHUTTING_DOWN = "shutting_down"
+    PLANE_NOT_OPEN = "plane_not_open"
     LANES_FILE_INVALID = "lanes_file_invalid"
     TOKENS_FILE_INVALID = "tokens_file_invalid"
     SETTINGS_INVALID = "settings_invalid"
@@ -328,6 +329,13 @@ CATALOGUE: Mapping[ErrorCode, CatalogueEntry] = MappingProxyType(
             status=503,
             title="The server is shutting down",
             hint="Try again after the time in Retry-After.",
+            retryable=True,
+        ),
+        ErrorCode.PLANE_NOT_OPEN: CatalogueEntry(
+            code=ErrorCode.PLANE_NOT_OPEN,
+            status=503,
+            title="The control plane is not open",
+            hint="An embedded plane is open between the start-up and the shutdown of the application around it; try again then.",
             retryable=True,
         ),
         ErrorCode.LANES_FILE_INVALID: CatalogueEntry(

@@ -21,7 +21,7 @@ from dragancorp.executors.catalogue import make_executor
 from dragancorp.gateway.delegation import Delegation, Desk
 from dragancorp.gateway.routing import Route, Router
 from dragancorp.gateway.turn_counts import TurnCounts
-from dragancorp.gateway.turns import Primary, Turn, closing
+from dragancorp.gateway.turns import EventT, Primary, Turn, closing
 from dragancorp.lanes.configuration import ConfiguredLane, configure_lanes
 from dragancorp.lanes.lane_runtime import LaneRuntime
 from dragancorp.lanes.store_link import StoreLink
@@ -42,6 +42,7 @@ from dragancorp.rollout.snapshot import snapshot
 from dragancorp.rules import checked
 from dragancorp.settings import Settings
 from dragancorp_contracts.lifecycle import Actor, SessionState
+from dragancorp_contracts.models.gateway_turn_v1 import TurnEvent
 
 if TYPE_CHECKING:
     from dragancorp.registry.postgres import PostgresStore
@@ -161,25 +162,43 @@ class ControlPlane:
             self._runtimes.append(runtime)
             self._serving.append(asyncio.create_task(runtime.run(), name=f"lane {lane.vp_id}"))
 
-    async def delegate(self, turn: Turn, *, primary: Primary) -> AsyncGenerator[Any, None]:
+    async def delegate(self, turn: Turn, *, primary: Primary[EventT]) -> AsyncGenerator[TurnEvent | EventT, None]:
         """Answer a turn by the lane it is meant for, or by the primary path; the caller sees which, and why.
 
         Yields `TurnEvent` for the lane's part and the primary's own events as they are. Raises what the primary
         raises, and `DelegationRefusedError` when the mission ended for a reason that has no fallback. With the
         lane's flags off nothing is read or written, and the primary's answer is passed on untouched.
         """
-        decision = self.router.decide(turn)
+        decision = self.router.decide(turn, await self._unfinished(turn))
         self._turns.add(decision, self.clock.wall())
         if decision.delegate and decision.route is not None:
             lane = self.lanes[decision.route.vp_id]
             gateway = By(kind=Actor.GATEWAY, name=self.instance_id, way="gateway")
             desk = Desk(store=self.store, missions=self.missions, clock=self.clock, gateway=gateway)
-            answer: AsyncIterator[Any] = Delegation(desk, decision.route, lane.policy, turn, primary).events()
+            answer: AsyncIterator[TurnEvent | EventT] = Delegation(
+                desk, decision.route, lane.policy, turn, primary
+            ).events()
         else:
             answer = primary(turn)
         async with closing(answer) as events:
             async for event in events:
                 yield event
+
+    async def explain(self, turn: Turn) -> dict[str, Any]:
+        """Where a turn would go and what each lane says to it, as `specs/gateway-turn` has it; counts nothing."""
+        unfinished = await self._unfinished(turn)
+        return {
+            "decision": self.router.decide(turn, unfinished).as_json(),
+            "considered": [decision.as_json() for decision in self.router.considered(turn, unfinished)],
+        }
+
+    async def _unfinished(self, turn: Turn) -> dict[str, int]:
+        """Unfinished missions of the lanes for which they decide; no lane that is off is among them."""
+        found = {}
+        for vp_id in self.router.to_count(turn):
+            record = await self.store.read(GetLane(vp_id=vp_id))
+            found[vp_id] = 0 if record is None else sum(record.unfinished.values())
+        return found
 
     async def snapshot(self, vp_id: str, *, mission_limit: int = 50, event_limit: int = 200) -> dict[str, Any]:
         """The metrics snapshot of a lane. Raises `lane_unknown`."""

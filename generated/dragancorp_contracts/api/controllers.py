@@ -236,6 +236,13 @@ def build_handlers(service: OpsService, authenticate: Authenticate) -> list[HTTP
 
     handlers.append(_handler(operations.RETIRE_LANE)(retire_lane))
 
+    async def explain_routing(request: AnyRequest) -> Response[Any]:
+        call = await receive(operations.EXPLAIN_ROUTING, request, authenticate)
+        answer = await service.explain_routing(call.principal, **call.arguments)
+        return respond(operations.EXPLAIN_ROUTING, answer)
+
+    handlers.append(_handler(operations.EXPLAIN_ROUTING)(explain_routing))
+
     async def receive_callback(request: AnyRequest) -> Response[Any]:
         call = await receive(operations.RECEIVE_CALLBACK, request, authenticate)
         raise AssertionError(f"{call} reached an operation that is not served")

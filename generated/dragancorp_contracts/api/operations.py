@@ -848,6 +848,23 @@ RETIRE_LANE = Operation(
         media_type="application/json",
     ),
 )
+EXPLAIN_ROUTING = Operation(
+    id="explain_routing",
+    method="POST",
+    path="/api/v1/ops/routing",
+    scopes=("ops:read",),
+    public=False,
+    served=True,
+    statuses=(200,),
+    media_type="application/json",
+    parameters=(),
+    body=Body(
+        reference="gateway-turn/v1/schema.json#/$defs/turn",
+        limit=8388608,
+        required=True,
+        media_type="application/json",
+    ),
+)
 RECEIVE_CALLBACK = Operation(
     id="receive_callback",
     method="POST",
@@ -1325,6 +1342,7 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
         "resume_lane": RESUME_LANE,
         "reset_lane": RESET_LANE,
         "retire_lane": RETIRE_LANE,
+        "explain_routing": EXPLAIN_ROUTING,
         "receive_callback": RECEIVE_CALLBACK,
         "list_deliveries": LIST_DELIVERIES,
         "replay_delivery": REPLAY_DELIVERY,
@@ -1386,6 +1404,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "/api/v1/vp/sessions/{vp_id}/resume": ("POST",),
         "/api/v1/vp/sessions/{vp_id}/reset": ("POST",),
         "/api/v1/vp/sessions/{vp_id}/retire": ("POST",),
+        "/api/v1/ops/routing": ("POST",),
         "/api/v1/callbacks": ("POST",),
         "/api/v1/callbacks/deliveries": ("GET",),
         "/api/v1/callbacks/deliveries/{delivery_id}/replay": ("POST",),

@@ -468,6 +468,22 @@ class OpsService(ABC):
         """
 
     @abstractmethod
+    async def explain_routing(
+        self,
+        principal: Principal,
+        *,
+        document: dict[str, Any],
+        text: str,
+    ) -> Answer:
+        """Explain where a turn would go.
+
+        The decision and what each lane says to it, from configuration, flags and present load. Nothing is delegated
+        and nothing is counted.
+
+        `POST /api/v1/ops/routing`; answers 200.
+        """
+
+    @abstractmethod
     async def get_vp_metrics(
         self,
         principal: Principal,

@@ -480,6 +480,19 @@ class SyncClient(SyncTransport):
         reply = self.call(operations.RETIRE_LANE, arguments, document=document)
         return as_object(reply.document)
 
+    def explain_routing(
+        self,
+        document: Mapping[str, Any] | ContractRoot,
+    ) -> dict[str, Any]:
+        """Explain where a turn would go.
+
+        The decision and what each lane says to it, from configuration, flags and present load. Nothing is delegated
+        and nothing is counted.
+        """
+        arguments: dict[str, Any] = {}
+        reply = self.call(operations.EXPLAIN_ROUTING, arguments, document=document)
+        return as_object(reply.document)
+
     def get_vp_metrics(
         self,
         *,

@@ -51,6 +51,7 @@ class Code(StrEnum):
     storage_busy = "storage_busy"
     storage_failed = "storage_failed"
     shutting_down = "shutting_down"
+    plane_not_open = "plane_not_open"
     lanes_file_invalid = "lanes_file_invalid"
     tokens_file_invalid = "tokens_file_invalid"
     settings_invalid = "settings_invalid"

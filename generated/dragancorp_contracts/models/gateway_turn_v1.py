@@ -116,6 +116,18 @@ class Reason(StrEnum):
     eligible = "eligible"
 
 
+class Stage(StrEnum):
+    """
+    Where the lane stands in its rollout, under the ceiling of its flags.
+    """
+
+    off = "off"
+    shadow = "shadow"
+    limited_cohort = "limited_cohort"
+    broadened = "broadened"
+    default_on = "default_on"
+
+
 class RoutingDecision(BaseModel):
     """
     Why a turn went where it went.
@@ -140,6 +152,41 @@ class RoutingDecision(BaseModel):
     matched: StrictStr | MISSING = MISSING
     """
     The alias or marker that matched.
+    """
+    signals: list[StrictStr] | MISSING = MISSING
+    """
+    The hints that were found, where there was neither alias nor marker.
+    """
+    stage: Stage | MISSING = MISSING
+    """
+    Where the lane stands in its rollout, under the ceiling of its flags.
+    """
+    cohort_place: int | MISSING = MISSING
+    """
+    The session's place among a hundred; below the stage's percentage it is in the cohort.
+    """
+    unfinished: int | MISSING = MISSING
+    """
+    The lane's unfinished missions, where they decide.
+    """
+
+
+class RoutingExplanation(BaseModel):
+    """
+    Where a turn would go, and what each lane says to it.
+    """
+
+    model_config = ConfigDict(
+        extra="allow",
+        frozen=True,
+    )
+    decision: RoutingDecision
+    """
+    Where it would go.
+    """
+    considered: list[RoutingDecision]
+    """
+    What each lane says, in the order they are asked.
     """
 
 

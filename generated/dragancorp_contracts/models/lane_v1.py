@@ -56,6 +56,57 @@ class Executor(BaseModel):
     """
 
 
+class InitialStage(StrEnum):
+    """
+    The stage of a lane that has none stored.
+    """
+
+    off = "off"
+    shadow = "shadow"
+    limited_cohort = "limited_cohort"
+    broadened = "broadened"
+    default_on = "default_on"
+
+
+class Routing(BaseModel):
+    """
+    What decides, beside aliases and markers, whether a turn goes to the lane.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+    )
+    signals: list[StrictStr] | MISSING = MISSING
+    """
+    Words and phrases that only hint at the lane; matched as whole words.
+    """
+    signals_needed: int = 2
+    """
+    How many different signals mean the lane without an alias or a marker; fewer are below the threshold.
+    """
+    internal_markers: list[StrictStr] | MISSING = MISSING
+    """
+    Words and phrases that show a turn which the system itself made; matched as whole words. Such a turn stays, even where the lane is meant.
+    """
+    saturated_at: int | MISSING = MISSING
+    """
+    How many unfinished missions keep further turns on the primary path; without it only queue_limit does.
+    """
+    cohort_percent: int = 10
+    """
+    How many of a hundred sessions are in the cohort of the stage limited_cohort.
+    """
+    broadened_percent: int = 50
+    """
+    How many of a hundred sessions are in the cohort of the stage broadened; rule LAN-8: not fewer than cohort_percent.
+    """
+    initial_stage: InitialStage = InitialStage.default_on
+    """
+    The stage of a lane that has none stored.
+    """
+
+
 class Quotas(BaseModel):
     """
     How much the lane may take on.
@@ -181,6 +232,10 @@ class Lane(ContractRoot):
     markers: list[StrictStr] | MISSING = MISSING
     """
     Words and phrases that show the lane is meant; matched as whole words.
+    """
+    routing: Routing | MISSING = MISSING
+    """
+    What decides, beside aliases and markers, whether a turn goes to the lane.
     """
     flag: StrictStr | MISSING = MISSING
     """

@@ -130,6 +130,54 @@ def reset(
     _operate("reset_lane", vp_id, reason, url, token, data, as_json=as_json)
 
 
+@app.command("route")
+def route(
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What a caller would say.")],
+    session: Annotated[
+        str, typer.Option("--session", metavar="ID", help="The gateway's session, for cohorts.")
+    ] = "cli",
+    source: Annotated[str, typer.Option("--source", metavar="NAME", help="Where the turn comes from.")] = "user",
+    url: ServerUrl = None,
+    token: ServerToken = None,
+    data: DataFolder = DEFAULT_DATA,
+    as_json: AsJson = False,
+) -> None:
+    """Explain where a turn would go, and why; exit code 1 when no lane would get it."""
+    import asyncio
+
+    from dragancorp.cli.connection import Server
+
+    async def ask() -> dict[str, Any]:
+        async with Server(url=url, token=token, data=data).client() as client:
+            turn = {"text": text, "session_id": session, "source": source}
+            return await client.explain_routing(document=turn)
+
+    with reported(as_json):
+        found = asyncio.run(ask())
+        decision = found["decision"]
+        if as_json:
+            output.document(found)
+        else:
+            to = decision.get("vp_id") if decision["delegate"] else "the primary path"
+            output.data(output.plain(f"{decision['reason']}: {to}"))
+            output.table(
+                ("lane", "reason", "found by", "stage", "cohort place", "unfinished"),
+                [
+                    (
+                        one.get("vp_id"),
+                        one["reason"],
+                        one.get("matched") or ", ".join(one.get("signals", ())),
+                        one.get("stage"),
+                        one.get("cohort_place"),
+                        one.get("unfinished"),
+                    )
+                    for one in found["considered"]
+                ],
+            )
+    if not decision["delegate"]:
+        raise typer.Exit(1)
+
+
 def _operate(
     operation_id: str, vp_id: str, reason: str, url: str | None, token: str | None, data: Path, *, as_json: bool
 ) -> None:

@@ -6,14 +6,14 @@ Whatever happens to the caller, no mission is left running: leaving the iteratio
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic
 
 import structlog
 
 from dragancorp.clock import Clock
 from dragancorp.errors import DraganError, ErrorCode
 from dragancorp.gateway.routing import Route
-from dragancorp.gateway.turns import DelegationRefusedError, Primary, Turn, closing
+from dragancorp.gateway.turns import DelegationRefusedError, EventT, Primary, Turn, closing, error_text
 from dragancorp.jsonio import digest
 from dragancorp.lifecycle.commands import By, Fence, MissionCommand
 from dragancorp.lifecycle.facts import LanePolicy
@@ -60,10 +60,10 @@ class Desk:
     gateway: By
 
 
-class Delegation:
+class Delegation(Generic[EventT]):
     """One delegated turn. Iterate `events` to its end, or leave it early."""
 
-    def __init__(self, desk: Desk, route: Route, policy: LanePolicy, turn: Turn, primary: Primary) -> None:
+    def __init__(self, desk: Desk, route: Route, policy: LanePolicy, turn: Turn, primary: Primary[EventT]) -> None:
         self._desk = desk
         self._route = route
         self._policy = policy
@@ -75,7 +75,7 @@ class Delegation:
         self._fence: Fence | None = None  # while the primary path holds the mission
         self._over = False
 
-    async def events(self) -> AsyncGenerator[Any, None]:
+    async def events(self) -> AsyncGenerator[TurnEvent | EventT, None]:
         """The turn's events: `TurnEvent` for the lane's part, the primary's own as they are."""
         try:
             async with closing(self._events()) as inner:
@@ -85,7 +85,7 @@ class Delegation:
             if not self._over:
                 await self._leave()
 
-    async def _events(self) -> AsyncIterator[Any]:
+    async def _events(self) -> AsyncIterator[TurnEvent | EventT]:
         record = await self._desk.store.read(GetLane(vp_id=self._route.vp_id))
         if record is None or not record.row.held or record.row.status is SessionState.RETIRED:
             async with closing(self._fall_back_at_once("no runtime holds the lane's lease")) as inner:
@@ -111,7 +111,7 @@ class Delegation:
             async for event in inner:
                 yield event
 
-    async def _fall_back_at_once(self, why: str) -> AsyncIterator[Any]:
+    async def _fall_back_at_once(self, why: str) -> AsyncIterator[TurnEvent | EventT]:
         """The lane cannot start: the primary path's answer, and no mission."""
         self._over = True
         yield self._event("bootstrap_fallback", f"{self._route.label}_bootstrap_fallback", message=why)
@@ -148,7 +148,7 @@ class Delegation:
             "vp_id": self._route.vp_id,
         }
 
-    async def _follow(self) -> AsyncIterator[Any]:
+    async def _follow(self) -> AsyncIterator[TurnEvent | EventT]:
         """Pass on the lane's events until the mission ends or the primary path must take over."""
         desk, requester = self._desk, Requester(by=self._desk.gateway)
         give_up_at: float | None = desk.clock.monotonic() + self._policy.start_timeout  # None: not waiting for a claim
@@ -177,7 +177,7 @@ class Delegation:
                     return
                 give_up_at = None  # claimed, or ended, in this very moment: the ledger will tell
 
-    async def _pass_on(self, entry: Mapping[str, Any]) -> AsyncIterator[Any]:
+    async def _pass_on(self, entry: Mapping[str, Any]) -> AsyncIterator[TurnEvent | EventT]:
         label = self._route.label
         match entry["status"], entry["type"]:
             case MissionState.BLOCKED, EventType.MISSION_BLOCKED:
@@ -205,7 +205,7 @@ class Delegation:
         if stored is not None and stored.row.state is not MissionState.COMPLETED:
             raise DelegationRefusedError(self.mission_id, stored.row.state.value, stored.row.reason_code)
 
-    async def _take_fallback(self, entry: Mapping[str, Any]) -> AsyncIterator[Any]:
+    async def _take_fallback(self, entry: Mapping[str, Any]) -> AsyncIterator[TurnEvent | EventT]:
         """F1: the primary path takes over what the lane could not finish."""
         cause = ReasonCode(entry.get("cause") or ReasonCode.EXECUTOR_ERROR)
         error = entry.get("summary", "")
@@ -216,8 +216,8 @@ class Delegation:
             kind, ending = SAID_BEFORE[cause]
             said = [self._event(kind, f"{self._route.label}_{ending}", message=error, reason=cause)]
         if not taken:
-            for event in said:
-                yield event
+            for one in said:
+                yield one
             return
         async with closing(self._fall_back(cause, error, said)) as inner:
             async for event in inner:
@@ -246,19 +246,21 @@ class Delegation:
             raise
         return True
 
-    async def _fall_back(self, reason: ReasonCode, why: str, said: Sequence[TurnEvent] = ()) -> AsyncIterator[Any]:
+    async def _fall_back(
+        self, reason: ReasonCode, why: str, said: Sequence[TurnEvent] = ()
+    ) -> AsyncIterator[TurnEvent | EventT]:
         """F3: the primary path's answer, under a hold that is renewed while it speaks. `said` comes first."""
         label, path = self._route.label, self._route.fallback_path
         holding = asyncio.create_task(self._hold(), name=f"hold {self.mission_id}")
         try:
-            for event in said:
-                yield event
+            for one in said:
+                yield one
             yield self._event("fallback", f"{label}_fallback", message=why, reason=reason, path=path)
             async with closing(self._primary(self._turn)) as inner:
                 async for event in inner:
                     yield event
         except Exception as error:
-            await self._end(MissionTrigger.FAIL, {"summary": f"{type(error).__name__}: {error}"[:8000]})
+            await self._end(MissionTrigger.FAIL, {"summary": error_text(error)})
             raise
         else:
             await self._end(MissionTrigger.COMPLETE, {"summary": f"answered by {path}"})

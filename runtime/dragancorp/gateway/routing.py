@@ -1,13 +1,14 @@
 """Where a turn goes, and the one reason why: the first that matches, in the order of the gateway contract."""
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
+from dragancorp.gateway.cohort import Stage, percent, place
 from dragancorp.gateway.turns import Turn
+from dragancorp.gateway.words import WordList, normal
 from dragancorp.settings import LaneFlags
 
 EXCLUDED_SOURCES = frozenset({"cron", "heartbeat", "webhook"})
@@ -20,8 +21,15 @@ class RoutingReason(StrEnum):
     FEATURE_DISABLED = "feature_disabled"
     SOURCE_EXCLUDED = "source_excluded"
     INTENT_NOT_MATCHED = "intent_not_matched"
+    BELOW_THRESHOLD = "below_threshold"
+    INTERNAL_SYSTEM_REQUEST = "internal_system_request"
+    LANE_SATURATED = "lane_saturated"
+    OUTSIDE_COHORT = "outside_cohort"
     SHADOW_MODE = "shadow_mode"
     ELIGIBLE = "eligible"
+
+
+RANKS = {reason: rank for rank, reason in enumerate(RoutingReason)}
 
 
 @dataclass(frozen=True)
@@ -43,69 +51,139 @@ class Route:
         """The recorded name of the primary path."""
         return str(self.lane.get("fallback_path", "primary"))
 
+    @property
+    def saturated_at(self) -> int | None:
+        """How many unfinished missions keep further turns on the primary path."""
+        return self._routing.get("saturated_at")
+
+    @property
+    def stage(self) -> Stage:
+        """The rollout's stage under the ceiling of the flags."""
+        if self.flags.shadow_mode:
+            return min(Stage.SHADOW, self._initial_stage, key=list(Stage).index)
+        return self._initial_stage
+
+    @property
+    def _initial_stage(self) -> Stage:
+        return Stage(self._routing.get("initial_stage", Stage.DEFAULT_ON))
+
+    @property
+    def _routing(self) -> Mapping[str, Any]:
+        routing: Mapping[str, Any] = self.lane.get("routing", {})
+        return routing
+
     @cached_property
-    def _intent(self) -> re.Pattern[str] | None:
-        words = [*self.lane.get("aliases", ()), *self.lane.get("markers", ())]
-        if not words:
-            return None
-        # Whole words only: "capital" does not contain "api". Longer ones first, so that the match names them.
-        either = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
-        return re.compile(rf"(?<!\w)(?:{either})(?!\w)", re.IGNORECASE)
+    def _intent(self) -> WordList:
+        return WordList([*self.lane.get("aliases", ()), *self.lane.get("markers", ())])
+
+    @cached_property
+    def _signals(self) -> WordList:
+        return WordList(self._routing.get("signals", ()))
+
+    @cached_property
+    def _internal(self) -> WordList:
+        return WordList(self._routing.get("internal_markers", ()))
 
     def matched(self, text: str) -> str | None:
-        """The alias or marker that stands in the text as a whole word; None: the lane is not meant."""
-        if self._intent is None:
-            return None
-        found = self._intent.search(text)
-        return found.group(0) if found else None
+        """The alias or marker, as configured, that stands in the text as a whole word; None: none of them does."""
+        return self._intent.first(normal(text))
+
+    def decide(self, turn: Turn, unfinished: int | None = None) -> "Decision":
+        """The first reason that matches. `unfinished` missions matter only to a lane with `saturated_at`."""
+        decision = Decision(reason=RoutingReason.ELIGIBLE, route=self, stage=self.stage, unfinished=unfinished)
+        if self.flags.force_fallback:
+            return replace(decision, reason=RoutingReason.FORCED_FALLBACK)
+        if not self.flags.on or decision.stage is Stage.OFF:
+            return replace(decision, reason=RoutingReason.FEATURE_DISABLED)
+        if turn.source in EXCLUDED_SOURCES:
+            return replace(decision, reason=RoutingReason.SOURCE_EXCLUDED)
+        return self._by_intent(turn, decision)
+
+    def _by_intent(self, turn: Turn, decision: "Decision") -> "Decision":
+        text = normal(turn.text)
+        matched = self._intent.first(text)
+        signals = () if matched is not None else tuple(self._signals.all(text))
+        decision = replace(decision, matched=matched, signals=signals)
+        if matched is None and not signals:
+            return replace(decision, reason=RoutingReason.INTENT_NOT_MATCHED)
+        if matched is None and len(signals) < self._routing.get("signals_needed", 2):
+            return replace(decision, reason=RoutingReason.BELOW_THRESHOLD)
+        if self._internal.first(text) is not None:
+            return replace(decision, reason=RoutingReason.INTERNAL_SYSTEM_REQUEST)
+        return self._by_reach(turn, decision)
+
+    def _by_reach(self, turn: Turn, decision: "Decision") -> "Decision":
+        if self.saturated_at is not None and (decision.unfinished or 0) >= self.saturated_at:
+            return replace(decision, reason=RoutingReason.LANE_SATURATED)
+        if decision.stage is Stage.SHADOW:
+            return replace(decision, reason=RoutingReason.SHADOW_MODE)
+        decision = replace(decision, cohort_place=place(self.vp_id, turn.session_id))
+        if decision.cohort_place >= percent(self.stage, self._routing):
+            return replace(decision, reason=RoutingReason.OUTSIDE_COHORT)
+        return decision
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """Where a turn goes. `route` is the lane it was about, None when there is no lane at all."""
+    """Where a turn goes. `route` is the lane it was about, None when there is no lane at all.
+
+    What stands beside the reason is what it was found by: `matched` is the alias or marker, `signals` the hints where
+    there was neither, `cohort_place` the session's place among a hundred, `unfinished` the lane's missions.
+    """
 
     reason: RoutingReason
     route: Route | None
     matched: str | None = None
+    signals: Sequence[str] = ()
+    stage: Stage | None = None
+    cohort_place: int = 0
+    unfinished: int | None = None
 
     @property
     def delegate(self) -> bool:
         """Whether the lane gets it."""
         return self.reason is RoutingReason.ELIGIBLE
 
+    def as_json(self) -> dict[str, Any]:
+        """The decision with the shape of `specs/gateway-turn`."""
+        told = {
+            "vp_id": None if self.route is None else self.route.vp_id,
+            "matched": self.matched,
+            "signals": list(self.signals) or None,
+            "stage": self.stage,
+            "unfinished": self.unfinished,
+        }
+        if RANKS[self.reason] >= RANKS[RoutingReason.OUTSIDE_COHORT] and self.reason is not RoutingReason.SHADOW_MODE:
+            told["cohort_place"] = self.cohort_place
+        present = {name: value for name, value in told.items() if value is not None}
+        return {"reason": self.reason.value, "delegate": self.delegate, **present}
+
 
 class Router:
-    """Decides from configuration and flags alone: no query, the same answer every time."""
+    """Decides from configuration and flags, and from how much a lane has to do: the same answer every time."""
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self.routes = tuple(routes)
 
-    def decide(self, turn: Turn) -> Decision:
+    def to_count(self, turn: Turn) -> list[str]:
+        """Lanes whose unfinished missions the decision depends on; as a rule none, and then nothing is looked up."""
+        return [
+            route.vp_id
+            for route in self.routes
+            if route.saturated_at is not None
+            and RANKS[route.decide(turn, unfinished=0).reason] > RANKS[RoutingReason.LANE_SATURATED]
+        ]
+
+    def decide(self, turn: Turn, unfinished: Mapping[str, int] | None = None) -> Decision:
         """The first lane that is meant and on decides; when none is, the lane that came closest."""
         closest = Decision(reason=RoutingReason.FEATURE_DISABLED, route=None)
-        for route in self.routes:
-            decision = _decide(turn, route)
+        for decision in self.considered(turn, unfinished or {}):
             if decision.delegate:
                 return decision
-            if closest.route is None or _rank(decision) > _rank(closest):
+            if closest.route is None or RANKS[decision.reason] > RANKS[closest.reason]:
                 closest = decision
         return closest
 
-
-def _rank(decision: Decision) -> int:
-    return list(RoutingReason).index(decision.reason)
-
-
-def _decide(turn: Turn, route: Route) -> Decision:
-    flags = route.flags
-    if flags.force_fallback:
-        return Decision(reason=RoutingReason.FORCED_FALLBACK, route=route)
-    if not flags.on:
-        return Decision(reason=RoutingReason.FEATURE_DISABLED, route=route)
-    if turn.source in EXCLUDED_SOURCES:
-        return Decision(reason=RoutingReason.SOURCE_EXCLUDED, route=route)
-    matched = route.matched(turn.text)
-    if matched is None:
-        return Decision(reason=RoutingReason.INTENT_NOT_MATCHED, route=route)
-    reason = RoutingReason.SHADOW_MODE if flags.shadow_mode else RoutingReason.ELIGIBLE
-    return Decision(reason=reason, route=route, matched=matched)
+    def considered(self, turn: Turn, unfinished: Mapping[str, int]) -> list[Decision]:
+        """What each lane says to the turn, in the order they are asked."""
+        return [route.decide(turn, unfinished.get(route.vp_id)) for route in self.routes]

@@ -3,10 +3,12 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from dragancorp.errors import DraganError, ErrorCode
 from dragancorp_contracts.lifecycle import ReasonCode
+
+EventT = TypeVar("EventT")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,12 +26,21 @@ class Turn:
     mission: Mapping[str, Any] = field(default_factory=dict)
 
 
-Primary = Callable[[Turn], AsyncIterator[Any] | AsyncGenerator[Any, None]]
-"""The `Primary` port: the gateway's own agent. Its events are passed on as they are."""
+Primary = Callable[[Turn], AsyncIterator[EventT]]
+"""The `Primary` port: the gateway's own agent. Its events, of its own type, are passed on as they are."""
+
+
+def error_text(error: Exception) -> str:
+    """What an error says, as text that can be stored: half a surrogate pair is escaped."""
+    try:
+        said = str(error)
+    except Exception:  # it is the primary's own, and what it was about must not be lost over its words
+        said = "(it cannot say what it is)"
+    return f"{type(error).__name__}: {said}"[:8000].encode("utf-8", "backslashreplace").decode()[:8000]
 
 
 @asynccontextmanager
-async def closing(events: AsyncIterator[Any]) -> AsyncIterator[AsyncIterator[Any]]:
+async def closing(events: AsyncIterator[EventT]) -> AsyncIterator[AsyncIterator[EventT]]:
     """Iterate inside; at the end close what can be closed, so that nothing is left to the garbage collector."""
     try:
         yield events

@@ -57,6 +57,17 @@ def _fields_of_a_tool(lane: Any) -> Iterator[Breach]:
             yield f"/executor/command/{index}", f"there is no field {unknown[0]!r}; known: {known}; `{{{{` is a brace"
 
 
+def _broadened_is_no_narrower(lane: Any) -> Iterator[Breach]:
+    routing = lane.get("routing", {})
+    defaults = resources.read_document("lane")["properties"]["routing"]["properties"]
+    cohort, broadened = (
+        routing.get(name, defaults[name]["default"]) for name in ("cohort_percent", "broadened_percent")
+    )
+    if cohort > broadened:
+        named = "broadened_percent" if "broadened_percent" in routing else "cohort_percent"
+        yield f"/routing/{named}", f"{broadened} % of the sessions when broadened are fewer than {cohort} % before"
+
+
 def _lanes_once(file: Any) -> Iterator[Breach]:
     for pointer, vp_id in repeated(parts(file, ("lanes", "*", "vp_id"), "")):
         yield pointer, f"the lane {vp_id} is configured twice"
@@ -102,6 +113,7 @@ RULES: RulesByContract = {
             "A tool's program is fixed, and its other words have only known fields in braces.",
             _fields_of_a_tool,
         ),
+        Rule.of("LAN-8", "A broadened cohort holds every session of the limited one.", _broadened_is_no_narrower),
     ),
     "lanes-file": (
         Rule.of("LAN-2", "Each lane is configured once.", _lanes_once),

@@ -158,3 +158,24 @@ async def test_the_approval_of_a_mission_is_no_part_of_its_envelope(api: Api) ->
     sent = envelope(**HELD)
     sent["approved"] = True
     assert_problem(await api.call("POST", "/api/v1/missions", json=sent), 422, "document_invalid")
+
+
+async def test_where_a_turn_would_go_is_explained_and_nothing_is_delegated(api: Api) -> None:
+    asked = {"text": "CODIE, look", "session_id": "s1"}
+    found = (await api.call("POST", "/api/v1/ops/routing", json=asked)).json()
+    assert (found["decision"]["reason"], found["decision"]["vp_id"], found["decision"]["matched"]) == (
+        "eligible",
+        CODER,
+        "CODIE",
+    )
+    assert [(one["vp_id"], one["reason"]) for one in found["considered"]] == [
+        (CODER, "eligible"),
+        (OTHER, "feature_disabled"),
+    ]
+    by_clock = (await api.call("POST", "/api/v1/ops/routing", json=asked | {"source": "cron"})).json()
+    assert by_clock["decision"]["reason"] == "source_excluded"
+    assert (await api.call("GET", "/api/v1/missions")).json()["missions"] == []
+    metrics = (await api.call("GET", f"/api/v1/ops/metrics/vp?vp_id={CODER}")).json()
+    assert metrics["delegated"] == {"turns": {}, "share": None}
+    assert_problem(await api.call("POST", "/api/v1/ops/routing", json={"text": "x"}), 422, "document_invalid")
+    assert_problem(await api.call("POST", "/api/v1/ops/routing", json=asked, token=BOUND), 403, "scope_missing")

@@ -34,3 +34,13 @@ def test_an_unknown_lane_is_said_to_be_unknown(dragan: Any, vp_id: str) -> None:
     assert done.exit_code == 1
     assert done.problem["status"] == 404
     assert vp_id in done.problem["detail"]
+
+
+def test_where_a_turn_would_go_is_explained(dragan: Any, lane: str) -> None:
+    done = dragan("lane", "route", "what is the capital of France?")
+
+    assert done.exit_code == 1
+    lines = done.out.splitlines()
+    assert lines[0] == "intent_not_matched: the primary path"
+    assert lines[1].split("\t")[:2] == ["lane", "reason"]
+    assert lines[2].split("\t")[:2] == [lane, "intent_not_matched"]

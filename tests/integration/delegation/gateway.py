@@ -185,6 +185,11 @@ class Gateway:
 
         await eventually(ready)
 
+    async def is_free(self) -> bool:
+        """Whether nobody holds the lane."""
+        record = await self.plane.store.read(GetLane(vp_id=LANE))
+        return record is not None and not record.row.held
+
     async def missions(self) -> list[MissionRow]:
         """Every mission, oldest first."""
         page = await self.plane.store.read(ListMissions(limit=1000))

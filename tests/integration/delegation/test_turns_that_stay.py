@@ -170,3 +170,26 @@ async def test_a_lane_that_is_off_does_not_keep_the_others_from_their_turns(
     gateway = await open_gateway([lane(), second])
     assert (await gateway.ask(turn(text="Rosa, go"))).names[0] == "delegated_to_research"
     assert (await gateway.ask(turn(text="CODIE, go"))).names == ["primary", "answer"]
+
+
+async def test_turns_stay_while_the_lane_has_as_much_to_do_as_it_may(open_gateway: Opener) -> None:
+    gateway = await open_gateway(routing={"saturated_at": 1})
+    asked = turn(["true"])
+    assert (await gateway.plane.explain(asked))["decision"]["unfinished"] == 0
+    await gateway.occupy(["sleep", "20.013"])
+    explained = await gateway.plane.explain(asked)
+    assert (explained["decision"]["reason"], explained["decision"]["unfinished"]) == ("lane_saturated", 1)
+    assert explained["considered"] == [explained["decision"]]
+    assert (await gateway.ask(asked)).events == ["primary", "answer"]
+    assert await reasons(gateway) == {"lane_saturated": 1}
+
+
+async def test_an_explanation_is_what_happens_and_counts_nothing(open_gateway: Opener) -> None:
+    gateway = await open_gateway(routing={"initial_stage": "limited_cohort", "cohort_percent": 40})
+    for number in range(12):
+        asked = Turn(text="CODIE, go", session_id=f"s{number}", mission=turn().mission)
+        told = (await gateway.plane.explain(asked))["decision"]
+        heard = await gateway.ask(asked)
+        assert told["delegate"] == (heard.names != ["primary", "answer"])
+        assert told["reason"] == ("eligible" if told["cohort_place"] < 40 else "outside_cohort")
+    assert sum((await reasons(gateway)).values()) == 12

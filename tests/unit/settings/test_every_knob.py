@@ -24,6 +24,7 @@ SERVING = "integration/cli/test_serving.py"
 RETENTION = "integration/registry/test_retention.py"
 ACCESS = "unit/cli/test_access.py"
 ROUTING = "unit/gateway/test_routing.py"
+REASONS = "unit/gateway/test_reasons.py"
 EXECUTOR = "unit/executors/test_automation_refusals.py"
 
 LANE_MEMBERS: Mapping[str, tuple[str, str]] = {
@@ -39,6 +40,13 @@ LANE_MEMBERS: Mapping[str, tuple[str, str]] = {
     "executor.cancel_grace_seconds": (KNOBS, "test_a_command_has_the_lanes_grace_to_stop"),
     "aliases": (ROUTING, "test_a_lane_is_meant_by_name_or_by_a_marker_as_a_whole_word"),
     "markers": (STAY, "test_turns_are_counted_by_reason_and_the_share_is_of_those_that_meant_the_lane"),
+    "routing.signals": (REASONS, "test_signals_mean_the_lane_only_when_there_are_enough_different_ones"),
+    "routing.signals_needed": (REASONS, "test_signals_mean_the_lane_only_when_there_are_enough_different_ones"),
+    "routing.internal_markers": (REASONS, "test_what_the_system_itself_says_stays_even_where_the_lane_is_meant"),
+    "routing.saturated_at": (STAY, "test_turns_stay_while_the_lane_has_as_much_to_do_as_it_may"),
+    "routing.cohort_percent": (REASONS, "test_a_stage_reaches_the_share_of_sessions_that_the_lane_says"),
+    "routing.broadened_percent": (REASONS, "test_a_stage_reaches_the_share_of_sessions_that_the_lane_says"),
+    "routing.initial_stage": (REASONS, "test_the_flags_are_a_ceiling_over_the_stage"),
     "flag": (STAY, "test_a_lane_that_is_off_does_not_keep_the_others_from_their_turns"),
     "fallback_path": (STAY, "test_of_several_lanes_the_one_that_is_meant_gets_the_turn"),
     "parallel_missions": (WORKING, "test_with_a_workspace_each_two_missions_really_run_at_once"),

@@ -6,8 +6,10 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ExceptionHandlersMap
 
 from dragancorp.control_plane import ControlPlane
+from dragancorp.embedded_plane import EmbeddedPlane
 from dragancorp.errors import DraganError
 from dragancorp.faces.api.authentication import authenticator
+from dragancorp.faces.api.prefix import PrefixMiddleware
 from dragancorp.faces.api.problems import answer_failure, answer_http_error, answer_refusal
 from dragancorp.faces.api.service import PlaneService
 from dragancorp.settings import Settings
@@ -23,21 +25,24 @@ EXCEPTION_HANDLERS: ExceptionHandlersMap = {
 }
 
 
-def asgi(plane: ControlPlane, *, tokens: TokenBook | None = None) -> Litestar:
+def asgi(plane: ControlPlane | EmbeddedPlane, *, tokens: TokenBook | None = None) -> Litestar:
     """The operations API of a plane, to serve or to mount. The plane's lifetime stays with whoever opened it.
 
+    A mounted application hears nothing of its host's start-up and shutdown, so an `EmbeddedPlane` belongs into the
+    host's lifespan; as long as it is not open every answer is 503 `plane_not_open`.
     `tokens` default to those of the environment (`UA_OPS_TOKEN`, `UA_INTERNAL_API_TOKEN`, `UA_TOKENS_FILE`); without
     any, only the public operations answer.
     """
     return Litestar(
         route_handlers=route_handlers(plane, tokens=tokens),
         exception_handlers=EXCEPTION_HANDLERS,
+        middleware=[PrefixMiddleware],
         openapi_config=None,  # the document is the contract's own
         logging_config=None,  # logging belongs to whoever runs the process
     )
 
 
-def route_handlers(plane: ControlPlane, *, tokens: TokenBook | None = None) -> list[HTTPRouteHandler]:
+def route_handlers(plane: ControlPlane | EmbeddedPlane, *, tokens: TokenBook | None = None) -> list[HTTPRouteHandler]:
     """The handlers of `asgi`, for an application of one's own."""
     book = environment_tokens() if tokens is None else tokens
     return build_handlers(PlaneService(plane), authenticator(book, plane.clock))

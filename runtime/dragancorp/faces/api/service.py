@@ -5,10 +5,13 @@ from typing import Any
 
 from dragancorp import __version__
 from dragancorp.control_plane import ControlPlane
+from dragancorp.embedded_plane import EmbeddedPlane
 from dragancorp.errors import DraganError, ErrorCode
 from dragancorp.faces.api import cursor as cursors
 from dragancorp.faces.api.mission_stream import MissionStream, refuse_unknown_position
+from dragancorp.faces.api.prefix import prefixed
 from dragancorp.faces.api.worker_operations import WorkerOperations
+from dragancorp.gateway.turns import Turn
 from dragancorp.lifecycle.commands import By
 from dragancorp.missions.commands import Requester
 from dragancorp.missions.ledger import verify_page
@@ -31,9 +34,12 @@ OPENAPI = openapi_document()
 class PlaneService(WorkerOperations, OpsService):
     """`OpsService` for one control plane."""
 
-    def __init__(self, plane: ControlPlane) -> None:
-        self._plane = plane
-        self._registry = SessionRegistry(plane.store)
+    def __init__(self, source: ControlPlane | EmbeddedPlane) -> None:
+        self._source = source
+
+    @property
+    def _plane(self) -> ControlPlane:
+        return self._source.plane if isinstance(self._source, EmbeddedPlane) else self._source
 
     async def dispatch_mission(self, principal: Principal, *, document: dict[str, Any], text: str) -> Answer:
         """Store the envelope as a mission; the same request again finds it."""
@@ -176,8 +182,15 @@ class PlaneService(WorkerOperations, OpsService):
         requester = _requester(principal, reason=document["reason"])
         if not requester.may_see(vp_id):
             raise DraganError(ErrorCode.LANE_UNKNOWN, f"there is no lane {vp_id!r}")
-        await self._registry.set_status(vp_id, trigger, by=requester.by)
+        await SessionRegistry(self._plane.store).set_status(vp_id, trigger, by=requester.by)
         return await self.get_session(principal, vp_id=vp_id)
+
+    async def explain_routing(self, principal: Principal, *, document: dict[str, Any], text: str) -> Answer:
+        """Where a turn would go."""
+        if principal.vp_ids is not None:
+            raise DraganError(ErrorCode.SCOPE_MISSING, "the token sees some lanes only, and every lane has its say")
+        turn = Turn(text=document["text"], session_id=document["session_id"], source=document.get("source", "user"))
+        return Answer(body=await self._plane.explain(turn))
 
     async def list_sessions(self, principal: Principal) -> Answer:
         """Every lane session that the token may see."""
@@ -248,7 +261,7 @@ class PlaneService(WorkerOperations, OpsService):
 
     async def get_openapi(self) -> Answer:
         """The document."""
-        return Answer(body=OPENAPI)
+        return Answer(body={**OPENAPI, "servers": [{**OPENAPI["servers"][0], "url": prefixed("/")}]})
 
     async def get_docs(self) -> Answer:
         """The human page."""
@@ -265,7 +278,9 @@ class PlaneService(WorkerOperations, OpsService):
         record = await self._record(done.mission)
         if done.replayed:
             return Answer(status=200, body=record, headers={"Idempotency-Replayed": "true"})
-        return Answer(status=201, body=record, headers={"Location": f"/api/v1/missions/{record['mission_id']}"})
+        return Answer(
+            status=201, body=record, headers={"Location": prefixed(f"/api/v1/missions/{record['mission_id']}")}
+        )
 
     async def _record(self, stored: Stored) -> dict[str, Any]:
         undelivered = None

@@ -28,7 +28,9 @@ POLICY_MEMBERS = ("lease_ttl", "heartbeat_interval", "cancel_deadline", "idle_li
 class WorkerOperations:
     """The part of `OpsService` that workers call."""
 
-    _plane: ControlPlane
+    @property
+    def _plane(self) -> ControlPlane:
+        raise NotImplementedError
 
     @property
     def _link(self) -> StoreLink:
