@@ -27,7 +27,8 @@ async def test_an_approval_lets_a_mission_start_and_names_who_gave_it(api: Api) 
     why = (await api.call("GET", f"{path}/why")).json()
     assert (why["code"], "decide_before" in why["facts"]) == ("approval_required", True)
     approved = await api.call("POST", f"{path}/approve", json={"reason": "fine"})
-    assert (approved.status_code, approved.json()["state"]) == (200, "queued")
+    assert approved.status_code == 200
+    assert approved.json()["state"] != "blocked"  # its lane may have claimed it already
     events = (await api.call("GET", f"{path}/events?after=2")).json()["events"]
     assert events[0]["actor"] == OPS | {"reason": "fine"}
     await api.until(path.rpartition("/")[2], "completed")
