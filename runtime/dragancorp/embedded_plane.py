@@ -8,6 +8,7 @@ app.mount("/dragan", asgi(plane))
 
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -41,10 +42,15 @@ class EmbeddedPlane:
     ) -> None:
         self.clock = clock or SystemClock()
         self._url = url
-        self._lanes = lanes
-        self._data = data
-        self._serve_lanes = serve_lanes
-        self._settings = settings
+        self._open = partial(
+            ControlPlane.open,
+            url,
+            lanes=lanes,
+            data=data,
+            serve_lanes=serve_lanes,
+            clock=self.clock,
+            settings=settings,
+        )
         self._grace_seconds = grace_seconds
         self._plane: ControlPlane | None = None
 
@@ -75,14 +81,7 @@ class EmbeddedPlane:
     async def __aenter__(self) -> Self:
         if self._plane is not None:
             raise RuntimeError("the plane is open already: one lifespan opens it, and one is enough")
-        self._plane = await ControlPlane.open(
-            self._url,
-            lanes=self._lanes,
-            data=self._data,
-            serve_lanes=self._serve_lanes,
-            clock=self.clock,
-            settings=self._settings,
-        )
+        self._plane = await self._open()
         return self
 
     async def __aexit__(

@@ -6,32 +6,24 @@ follows `specs/automation-mission`.
 
 import fnmatch
 import os
-import uuid
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dragancorp.errors import ErrorCode
 from dragancorp.executors.allow_list import AllowList
-from dragancorp.executors.automation_run import AutomationRun, Event
+from dragancorp.executors.automation_run import AutomationRun
 from dragancorp.executors.automation_steps import Step, tool_name
-from dragancorp.executors.child_environment import DEFAULT_NAMES, child_environment
-from dragancorp.executors.protocol import Capabilities, MissionContext, SessionContext, SessionOpened, Stop
-from dragancorp.executors.unfit import Unfit, refused, unknown_extensions
+from dragancorp.executors.commands import CommandExecutor
+from dragancorp.executors.protocol import Capabilities, MissionContext, Stop
+from dragancorp.executors.unfit import Unfit, unknown_extensions
 from dragancorp_contracts import judge
 from dragancorp_contracts.lifecycle import ReasonCode
 
 AUTOMATION_URI = "https://dragancorp.dev/specs/automation-mission/v1/schema.json"
 
-DEFAULT_CANCEL_GRACE_SECONDS = 5.0
 
-
-class AutomationExecutor:
-    """An `Executor`. `config` is the `executor` object of the lane's configuration.
-
-    `surroundings` is the environment that the lane's `environment` names are looked up in. Raises `ValueError` for an
-    `allow` entry that cannot be split into words.
-    """
+class AutomationExecutor(CommandExecutor):
+    """An `Executor`. Raises `ValueError` for an `allow` entry that cannot be split into words."""
 
     capabilities = Capabilities(
         resume_session=True,  # the workspace carries the state, and it is kept
@@ -43,61 +35,15 @@ class AutomationExecutor:
     )
 
     def __init__(self, config: Mapping[str, Any], surroundings: Mapping[str, str] = os.environ) -> None:
+        super().__init__(config, surroundings)
         self._allow_list = AllowList(config.get("allow", ()))
-        self._environment_names: Iterable[str] = config.get("environment", DEFAULT_NAMES)
-        self._grace_seconds = float(config.get("cancel_grace_seconds", DEFAULT_CANCEL_GRACE_SECONDS))
-        self._surroundings = surroundings
-        self._running: AutomationRun | None = None
 
-    async def open(self, session: SessionContext) -> SessionOpened:
-        """Always succeeds: an id given before is kept."""
-        if session.executor_session_id is not None:
-            return SessionOpened(executor_session_id=session.executor_session_id, outcome="resumed")
-        return SessionOpened(executor_session_id=f"automation-{uuid.uuid4().hex}", outcome="opened")
-
-    def refuse(self, envelope: Mapping[str, Any]) -> Sequence[Unfit]:
-        """See `Executor.refuse`."""
-        return list(self._reasons(envelope))
-
-    def run(self, envelope: Mapping[str, Any], context: MissionContext) -> AsyncGenerator[Event, None]:
-        """See `Executor.run`. A mission that `refuse` would refuse fails before anything starts."""
-        reasons = list(self._reasons(envelope))
-        if reasons:
-            return refused(reasons)
+    def _begin(
+        self, envelope: Mapping[str, Any], context: MissionContext, environment: Mapping[str, str]
+    ) -> AutomationRun:
         _, value = next(_extensions(envelope))
-        self._running = AutomationRun(
-            [Step.from_json(number, step) for number, step in enumerate(value["steps"], 1)],
-            context,
-            environment=child_environment(self._environment_names, self._surroundings, context),
-            grace_seconds=self._grace_seconds,
-        )
-        return self._events(self._running)
-
-    async def answer(self, request_id: str, answer: Mapping[str, Any]) -> None:
-        """Never needed: this executor asks nothing, and says so in its capabilities."""
-        raise NotImplementedError("the automation executor asks no questions")
-
-    async def cancel(self) -> None:
-        """See `Executor.cancel`; returns when the running command's processes are gone."""
-        if self._running is not None:
-            await self._running.cancel()
-
-    async def suspend(self) -> None:
-        """Never needed, as above."""
-        raise NotImplementedError("the automation executor cannot be suspended")
-
-    async def close(self) -> None:
-        """Stop what runs; there is no process of the session itself."""
-        await self.cancel()
-
-    async def _events(self, running: AutomationRun) -> AsyncGenerator[Event, None]:
-        try:
-            async with aclosing(running.events()) as events:
-                async for event in events:
-                    yield event
-        finally:
-            if self._running is running:
-                self._running = None
+        steps = [Step.from_json(number, step) for number, step in enumerate(value["steps"], 1)]
+        return AutomationRun(steps, context, environment=environment, grace_seconds=self._grace_seconds)
 
     def _reasons(self, envelope: Mapping[str, Any]) -> Iterator[Unfit]:
         yield from unknown_extensions(envelope, self.capabilities.extensions)

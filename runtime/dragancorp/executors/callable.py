@@ -23,14 +23,21 @@ from typing import Any
 import structlog
 
 from dragancorp.errors import DraganError, ErrorCode
-from dragancorp.executors.lane_process import ASKS, FINAL
-from dragancorp.executors.protocol import Capabilities, MissionContext, SessionContext, SessionOpened, Stop
+from dragancorp.executors.protocol import (
+    ASKS,
+    DEFAULT_CANCEL_GRACE_SECONDS,
+    FINAL,
+    Capabilities,
+    MissionContext,
+    SessionContext,
+    SessionOpened,
+    Stop,
+)
 from dragancorp.executors.unfit import Unfit, unknown_extensions
 from dragancorp_contracts import judge
 
 Event = Mapping[str, Any]
 Agent = Callable[[Mapping[str, Any], MissionContext], AsyncGenerator[Event, Any]]
-DEFAULT_CANCEL_GRACE_SECONDS = 5.0
 
 log = structlog.get_logger("dragancorp.executors")
 
@@ -64,6 +71,8 @@ class CallableExecutor:
         try:
             while (event := await running.next()) is not None:
                 yield event
+                if event["type"] in FINAL:
+                    return
         finally:
             await running.leave()
             if self._running is running:
@@ -98,27 +107,24 @@ class CallableRun:
         self._heard: asyncio.Queue[Event | RuntimeError | None] = asyncio.Queue(maxsize=1)
         self._asked: str | None = None
         self._answer: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
-        self._cancelled = False
+        self._left = False
         self._over = asyncio.Event()
         self._task = asyncio.create_task(self._drive(agent, envelope, context), name="callable executor")
 
     async def next(self) -> Event | None:
         """The next event; None after the last. Raises `RuntimeError` for a generator that failed."""
-        waiting = [asyncio.ensure_future(self._heard.get()), asyncio.ensure_future(self._over.wait())]
+        heard, over = asyncio.ensure_future(self._heard.get()), asyncio.ensure_future(self._over.wait())
         try:
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            heard = waiting[0].result() if waiting[0].done() else None
+            await asyncio.wait({heard, over}, return_when=asyncio.FIRST_COMPLETED)
+            if not heard.done():
+                return {"type": "cancelled", "message": "Stopped as asked"}
+            found = heard.result()
         finally:
-            for task in waiting:
+            for task in (heard, over):
                 task.cancel()
-        if self._over.is_set():  # cancelled: what it still says is not asked for
-            self._over.clear()
-            self._heard = asyncio.Queue(maxsize=1)
-            self._heard.put_nowait(None)
-            return {"type": "cancelled", "message": "Stopped as asked"}
-        if isinstance(heard, RuntimeError):
-            raise heard
-        return heard if isinstance(heard, Mapping) else None
+        if isinstance(found, RuntimeError):
+            raise found
+        return found
 
     def answer(self, request_id: str, answer: Mapping[str, Any]) -> None:
         """Answer the question that is waited for; another one's answer is dropped."""
@@ -127,12 +133,12 @@ class CallableRun:
 
     async def cancel(self) -> None:
         """Ask it to end; what does not end within the grace is left behind, and nobody hears it any more."""
-        self._cancelled = True
         await self.leave()
         self._over.set()
 
     async def leave(self) -> None:
         """The same, without a word about it."""
+        self._left = True  # what it says from here on has no listener, and must not wait for one
         if self._task.done():
             return
         self._task.cancel()
@@ -170,11 +176,11 @@ class CallableRun:
         except StopAsyncIteration:
             return
         finally:
-            with suppress(Exception):
+            with suppress(Exception):  # its last word has been said, or its failure is on its way
                 await generator.aclose()
 
     async def _say(self, heard: Event | RuntimeError | None) -> None:
-        if not self._cancelled:
+        if not self._left:
             await self._heard.put(heard)
 
 

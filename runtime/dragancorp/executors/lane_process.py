@@ -8,8 +8,6 @@ from typing import Any
 from dragancorp_contracts import judge, resources, strict_json
 
 Event = Mapping[str, Any]
-FINAL = frozenset({"completed", "failed", "cancelled"})
-ASKS = frozenset({"approval_wanted", "input_wanted", "login_wanted"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,3 +62,8 @@ def event_in(line: str) -> Event | str | None:
     if broken:
         return "; ".join(f"{one.pointer or '/'}: {one.message} [{one.rule}]" for one in broken[:3])
     return document
+
+
+def failed(reason_code: str, message: str) -> dict[str, Any]:
+    """The final event of a run that failed."""
+    return {"type": "failed", "reason_code": reason_code, "message": message[:8000]}

@@ -8,31 +8,25 @@ lane's workspace under the guard, one process group a mission.
 import json
 import os
 import shutil
-import uuid
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dragancorp.errors import DraganError, ErrorCode
-from dragancorp.executors.child_environment import DEFAULT_NAMES, child_environment
+from dragancorp.executors.commands import CommandExecutor
 from dragancorp.executors.lane_process import most_input
-from dragancorp.executors.process_run import Ear, Event, ProcessRun, Program
+from dragancorp.executors.process_run import Ear, ProcessRun, Program
 from dragancorp.executors.program_ears import SpeakingEar, ToolEar
 from dragancorp.executors.protocol import Capabilities, MissionContext, SessionContext, SessionOpened, Stop
-from dragancorp.executors.unfit import Unfit, refused, unknown_extensions
+from dragancorp.executors.unfit import Unfit, unknown_extensions
 from dragancorp.rules.command_words import fields_in, filled
 from dragancorp_contracts.lifecycle import ReasonCode
 
-DEFAULT_CANCEL_GRACE_SECONDS = 5.0
 TOOL_CONSTRAINTS = ("allowed_tools", "forbidden_tools")
 
 
-class ProcessExecutor:
-    """An `Executor` for a program that speaks lane-process/v1. `config` is the `executor` object of the lane.
-
-    `surroundings` is the environment that the lane's `environment` names are looked up in.
-    """
+class ProcessExecutor(CommandExecutor):
+    """An `Executor` for a program that speaks lane-process/v1."""
 
     capabilities = Capabilities(
         resume_session=True,  # the workspace carries the state, and it is kept
@@ -43,54 +37,24 @@ class ProcessExecutor:
     )
 
     def __init__(self, config: Mapping[str, Any], surroundings: Mapping[str, str] = os.environ) -> None:
+        super().__init__(config, surroundings)
         self._command: Sequence[str] = tuple(config["command"])
-        self._environment_names: Iterable[str] = config.get("environment", DEFAULT_NAMES)
-        self._grace_seconds = float(config.get("cancel_grace_seconds", DEFAULT_CANCEL_GRACE_SECONDS))
-        self._surroundings = surroundings
-        self._running: ProcessRun | None = None
 
     async def open(self, session: SessionContext) -> SessionOpened:
-        """An id given before is kept. Raises `DraganError(workspace_unusable)` for a program that cannot be run."""
+        """As always. Raises `DraganError(workspace_unusable)` for a program that cannot be run."""
         self._look_for(session.workspace)
-        if session.executor_session_id is not None:
-            return SessionOpened(executor_session_id=session.executor_session_id, outcome="resumed")
-        kind = session.config.get("type", "process")
-        return SessionOpened(executor_session_id=f"{kind}-{uuid.uuid4().hex}", outcome="opened")
+        return await super().open(session)
 
-    def refuse(self, envelope: Mapping[str, Any]) -> Sequence[Unfit]:
-        """See `Executor.refuse`."""
-        return list(self._reasons(envelope))
-
-    def run(self, envelope: Mapping[str, Any], context: MissionContext) -> AsyncGenerator[Event, None]:
-        """See `Executor.run`. A mission that `refuse` would refuse fails before anything starts."""
-        reasons = list(self._reasons(envelope))
-        if reasons:
-            return refused(reasons)
+    def _begin(
+        self, envelope: Mapping[str, Any], context: MissionContext, environment: Mapping[str, str]
+    ) -> ProcessRun:
         program = Program(
             argv=self._words(envelope, context),
             stdin=self._input(envelope),
-            environment=child_environment(self._environment_names, self._surroundings, context),
+            environment=environment,
             grace_seconds=self._grace_seconds,
         )
-        self._running = ProcessRun(program, context, self._ear(context))
-        return self._events(self._running)
-
-    async def answer(self, request_id: str, answer: Mapping[str, Any]) -> None:
-        """Never needed: a program that asks is ended, and the capabilities say so."""
-        raise NotImplementedError("the program cannot be answered")
-
-    async def cancel(self) -> None:
-        """See `Executor.cancel`; returns when the program's processes are gone."""
-        if self._running is not None:
-            await self._running.cancel()
-
-    async def suspend(self) -> None:
-        """Never needed, as above."""
-        raise NotImplementedError("the program cannot be suspended")
-
-    async def close(self) -> None:
-        """Stop what runs; there is no process of the session itself."""
-        await self.cancel()
+        return ProcessRun(program, context, self._ear(context))
 
     # What differs for a tool.
 
@@ -115,22 +79,13 @@ class ProcessExecutor:
         program = self._command[0]
         found = shutil.which(
             program if "/" not in program or program.startswith("/") else str(workspace / program),
-            path=self._surroundings.get("PATH", os.defpath) if "PATH" in self._environment_names else os.defpath,
+            path=self._surroundings.get("PATH", os.defpath) if "PATH" in self._names else os.defpath,
         )
         if found is None:
             raise DraganError(
                 ErrorCode.WORKSPACE_UNUSABLE,
                 f"the lane's program {program!r} is not there or may not be run; mend executor.command or the PATH",
             )
-
-    async def _events(self, running: ProcessRun) -> AsyncGenerator[Event, None]:
-        try:
-            async with aclosing(running.events()) as events:
-                async for event in events:
-                    yield event
-        finally:
-            if self._running is running:
-                self._running = None
 
 
 class ToolExecutor(ProcessExecutor):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from dragancorp.executors import artifacts
-from dragancorp.executors.lane_process import longest_event
+from dragancorp.executors.lane_process import failed, longest_event
 from dragancorp.executors.output_log import OutputLog
 from dragancorp.executors.protocol import MissionContext, ProcessExited, ProcessOutput, ProcessStarted
 from dragancorp.executors.whole_lines import WholeLines
@@ -135,14 +135,16 @@ class ProcessRun:
         if self._cancelled:
             return {"type": "cancelled", "message": "Stopped as asked"}
         if self._ear.unwelcome is not None:
-            return _failed("constraint_refused", self._ear.unwelcome)
+            return failed("constraint_refused", self._ear.unwelcome)
         if exited is None:
-            return _failed("executor_crashed", problem or "the program ended without a trace")
+            return failed("executor_crashed", problem or "the program ended without a trace")
         if exited.exit_code < 0:
-            return _failed("executor_crashed", f"the program was ended by signal {-exited.exit_code}")
+            return failed("executor_crashed", f"the program was ended by signal {-exited.exit_code}")
         return self._ear.ending(exited)
 
     def _with_result(self, ending: Event, exited: ProcessExited | None) -> Event:
+        if ending["type"] == "failed":
+            ending.setdefault("recommended_next_action", f"Read {LOG} and mend the program or the mission.")
         result = dict(ending.get("result", {}))
         if exited is not None:
             result.setdefault("exit_code", exited.exit_code)
@@ -151,12 +153,3 @@ class ProcessRun:
         if self._tail:
             result.setdefault("last_lines", list(self._tail))
         return {**ending, "result": result}
-
-
-def _failed(reason_code: str, message: str) -> Event:
-    return {
-        "type": "failed",
-        "reason_code": reason_code,
-        "message": message,
-        "recommended_next_action": f"Read {LOG} and mend the program or the mission.",
-    }

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from dragancorp.clock import Clock
-from dragancorp.executors.lane_process import ASKS, FINAL, event_in, meaning_of
-from dragancorp.executors.protocol import ProcessExited
+from dragancorp.executors.lane_process import event_in, failed, meaning_of
+from dragancorp.executors.protocol import ASKS, FINAL, ProcessExited
 
 Event = dict[str, Any]
 PROGRESS_SECONDS = 1.0  # between two lines of a tool that are told as progress; all are in the log
@@ -40,16 +40,16 @@ class SpeakingEar:
         if final is None:
             if meaning.outcome == "completed":
                 return {"type": "completed", "summary": meaning.description}
-            return _failed(
+            return failed(
                 meaning.reason_code or "executor_error", f"exit code {exited.exit_code}: {meaning.description}"
             )
         said = final.get("summary") or final.get("message") or ""
         if final["type"] == "failed" or (final["type"] == "completed" and meaning.outcome == "completed"):
             return final
         if final["type"] == "cancelled":
-            return _failed("executor_error", f"it says that it was cancelled, and nobody asked for it: {said}"[:8000])
-        message = f"it says completed and exits with {exited.exit_code} ({meaning.description}): {said}"[:8000]
-        return {**_failed(meaning.reason_code or "executor_error", message), "result": final.get("result", {})}
+            return failed("executor_error", f"it says that it was cancelled, and nobody asked for it: {said}")
+        message = f"it says completed and exits with {exited.exit_code} ({meaning.description}): {said}"
+        return {**failed(meaning.reason_code or "executor_error", message), "result": final.get("result", {})}
 
 
 class ToolEar:
@@ -79,12 +79,8 @@ class ToolEar:
             return {"type": "completed", "summary": self._last or "The tool is done and printed nothing."}
         # Of a tool's exit codes only the shell's own have a known meaning.
         reason = meaning_of(exited.exit_code).reason_code if exited.exit_code >= 126 else "executor_error"
-        return _failed(reason or "executor_error", f"exit code {exited.exit_code}: {self._last}"[:8000])
+        return failed(reason or "executor_error", f"exit code {exited.exit_code}: {self._last}")
 
 
 def _log(line: str) -> Event:
     return {"type": "log", "message": line, "stream": "stdout"}
-
-
-def _failed(reason_code: str, message: str) -> Event:
-    return {"type": "failed", "reason_code": reason_code, "message": message}

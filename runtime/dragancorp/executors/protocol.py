@@ -14,6 +14,12 @@ from typing import Any, Literal, Protocol
 from dragancorp.clock import Clock
 from dragancorp.executors.unfit import Unfit
 
+DEFAULT_CANCEL_GRACE_SECONDS = 5.0
+FINAL = frozenset({"completed", "failed", "cancelled"})
+"""The types of event that end a run."""
+ASKS = frozenset({"approval_wanted", "input_wanted", "login_wanted"})
+"""The types of event that wait for somebody's answer."""
+
 
 class Stop(StrEnum):
     """What "stopped" means for an executor's work."""

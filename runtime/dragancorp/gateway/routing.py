@@ -84,10 +84,6 @@ class Route:
     def _internal(self) -> WordList:
         return WordList(self._routing.get("internal_markers", ()))
 
-    def matched(self, text: str) -> str | None:
-        """The alias or marker, as configured, that stands in the text as a whole word; None: none of them does."""
-        return self._intent.first(normal(text))
-
     def decide(self, turn: Turn, unfinished: int | None = None) -> "Decision":
         """The first reason that matches. `unfinished` missions matter only to a lane with `saturated_at`."""
         decision = Decision(reason=RoutingReason.ELIGIBLE, route=self, stage=self.stage, unfinished=unfinished)

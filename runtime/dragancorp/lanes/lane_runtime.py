@@ -18,7 +18,7 @@ from dragancorp.lanes.execution import sweep_below
 from dragancorp.lanes.guarded import Guard
 from dragancorp.lanes.keeper import Keeper
 from dragancorp.lanes.link import Claimed, Grant, LaneLink, Report
-from dragancorp.lanes.mission_run import REPORT_PAUSE_SECONDS, Hands, MissionRun, failed_instead
+from dragancorp.lanes.mission_run import REPORT_PAUSE_SECONDS, Hands, MissionRun
 from dragancorp.lanes.questions import HOLD_SECONDS, waits_for_people
 from dragancorp.registry.identifiers import new_id
 from dragancorp_contracts.lifecycle import MissionTrigger, ReasonCode
@@ -340,7 +340,7 @@ class LaneRuntime:
                     if ending.trigger is MissionTrigger.FAIL:
                         return None  # what refuses even that is no stray to run again; the reconciler ends it
                     # Still ours, so it must not stay as if it ran: without an end it would hold the slot for hours.
-                    ending = failed_instead(ending, error)
+                    ending = ending.failed_instead(error)
                     continue
             await self._clock.sleep(REPORT_PAUSE_SECONDS)
 

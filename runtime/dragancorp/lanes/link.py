@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from dragancorp.errors import DraganError, ErrorCode
 from dragancorp.lifecycle.commands import By
 from dragancorp.lifecycle.facts import LanePolicy
 from dragancorp.registry.operations import HeldMission
@@ -76,6 +77,12 @@ class Report:
     content: Mapping[str, Any] | None = None
     artifacts: Sequence[Mapping[str, Any]] = ()
     receipt: Mapping[str, Any] | None = None
+
+    def failed_instead(self, error: DraganError) -> "Report":
+        """What to report when the registry did not take this one as the mission's end: that it failed, and why."""
+        reason = ReasonCode.OUTPUTS_MISSING if error.code is ErrorCode.RECEIPT_MISSING else ReasonCode.EXECUTOR_ERROR
+        content = {"summary": f"{self.trigger.value} was refused: {error.detail}"[:8000]}
+        return Report(trigger=MissionTrigger.FAIL, key=f"{self.key}-refused", reason=reason, content=content)
 
 
 class LaneLink(Protocol):

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import structlog
 from dragancorp.clock import Clock
 from dragancorp.errors import DraganError, ErrorCode
 from dragancorp.executors import receipts
-from dragancorp.executors.protocol import Executor, MissionContext, ProcessRunner
+from dragancorp.executors.protocol import FINAL, Executor, MissionContext, ProcessRunner
 from dragancorp.executors.workspace import Workspace
 from dragancorp.lanes.keeper import Keeper, Unwanted
 from dragancorp.lanes.link import Claimed, LaneLink, Report
@@ -26,7 +26,6 @@ Event = Mapping[str, Any]
 APPROVED: Mapping[str, Any] = {"approved": True}  # the answer where nothing more was said
 HOLD_CHECK_SECONDS = 1.0
 JUDGED_USAGE = frozenset({"llm_calls", "cost_microusd"})
-FINAL = frozenset({"completed", "failed", "cancelled"})
 BUSY_PATIENCE_SECONDS = 20.0  # an earlier guard ends what it runs well within this
 BUSY_PAUSE_SECONDS = 0.2
 REPORT_PAUSE_SECONDS = 0.25  # between tries when the registry is busy
@@ -128,32 +127,26 @@ class MissionRun:
         return self._report(MissionTrigger.HAND_BACK, content={"summary": "the lane is stopping"})
 
     async def _ask_to_stop(self) -> None:
-        try:
-            await self._hands.executor.cancel()
-        except Exception as error:
-            # Somebody else's code again; what does not stop by itself is closed, and its processes are killed.
-            log.warning(
-                "the executor cannot be cancelled",
-                action="mission.cancel_failed",
-                mission_id=self._mission_id,
-                error=str(error),
-            )
+        await self._ask("cancel", self._hands.executor.cancel)
 
     async def _ask_to_suspend(self) -> None:
         executor = self._hands.executor
-        if not executor.capabilities.suspend:
+        if not (executor.capabilities.suspend and await self._ask("suspend", executor.suspend)):
             await self._ask_to_stop()
-            return
+
+    async def _ask(self, what: str, ask: Callable[[], Awaitable[None]]) -> bool:
         try:
-            await executor.suspend()
+            await ask()
         except Exception as error:
+            # Somebody else's code again; what does not stop by itself is closed, and its processes are killed.
             log.warning(
-                "the executor cannot be suspended",
-                action="mission.suspend_failed",
+                "the executor does not do as it is asked",
+                action=f"mission.{what}_failed",
                 mission_id=self._mission_id,
                 error=str(error),
             )
-            await self._ask_to_stop()
+            return False
+        return True
 
     async def _work(self) -> Report | None:
         final: Event | None = None
@@ -396,13 +389,6 @@ class MissionRun:
             elif left <= 0:
                 return
             await clock.sleep(max(left, 0.05))
-
-
-def failed_instead(refused: Report, error: DraganError) -> Report:
-    """What to report when the registry did not take `refused` as the mission's end: that it failed, and why."""
-    reason = ReasonCode.OUTPUTS_MISSING if error.code is ErrorCode.RECEIPT_MISSING else ReasonCode.EXECUTOR_ERROR
-    content = {"summary": f"{refused.trigger.value} was refused: {error.detail}"[:8000]}
-    return Report(trigger=MissionTrigger.FAIL, key=f"{refused.key}-refused", reason=reason, content=content)
 
 
 def _reason(code: str | None) -> ReasonCode:

@@ -120,7 +120,7 @@ class GroupCommitWriter:
             log.exception("the registry's writer died", action="registry.writer_died")
             with self._lock:  # from here on nobody is queued any more, so nobody is overlooked
                 self._died = True
-            _tell(Outcome(asked, error=storage_error(error)) for asked in (*waiting, *self._drain()))
+            tell_all(Outcome(asked, error=storage_error(error)) for asked in (*waiting, *self._drain()))
 
     def _gather(self) -> tuple[list[Asked], bool]:
         """Wait for the first operation, then take what else is waiting. False: this is the last batch."""
@@ -154,13 +154,13 @@ class GroupCommitWriter:
         except Exception as error:
             _roll_back(connection)
             failure = storage_error(error)
-            _tell(Outcome(asked, error=failure) for asked in batch)
+            tell_all(Outcome(asked, error=failure) for asked in batch)
             # After the answers: on the disk that is full, a log may be what fails next.
             log.warning("a batch was not stored", action="registry.batch_failed", error=str(error), size=len(batch))
             return
         # Subscribers first: who subscribes after its answer is not woken by what it did itself.
         self._signals.publish(topics)
-        _tell(outcomes)
+        tell_all(outcomes)
 
     def _attempt(self, connection: SqliteConnection, asked: Asked, topics: set[str], shared: Batch) -> Outcome:
         """Do one operation in a savepoint; its outcome is told after the commit.
@@ -198,17 +198,17 @@ class GroupCommitWriter:
                 left.append(asked)
 
 
-def _tell(outcomes: Iterable[Outcome]) -> None:
+def tell_all(outcomes: Iterable[Outcome]) -> None:
     """Hand the outcomes to the loops whose callers wait for them."""
     of_loops: dict[asyncio.AbstractEventLoop, list[Outcome]] = {}
     for outcome in outcomes:
         of_loops.setdefault(outcome.asked.answer.get_loop(), []).append(outcome)
     for loop, told in of_loops.items():
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(_tell_here, told)
+            loop.call_soon_threadsafe(_all_here, told)
 
 
-def _tell_here(outcomes: list[Outcome]) -> None:
+def _all_here(outcomes: list[Outcome]) -> None:
     for outcome in outcomes:
         outcome.tell()
 

@@ -10,7 +10,7 @@ import pytest
 from dragancorp.lifecycle.change import Change
 from dragancorp.missions.reconciler import Reconciler
 from dragancorp.registry import mission_writes, perform, sqlite
-from dragancorp.registry.group_commit import GroupCommitWriter, Outcome, _tell
+from dragancorp.registry.group_commit import GroupCommitWriter, Outcome, tell_all
 from dragancorp.registry.operations import Dispatched, DispatchMission, StepMission
 from dragancorp.registry.queries import ListMissions
 from dragancorp.registry.transaction import Transaction
@@ -35,7 +35,7 @@ def answered_before_the_commit(patch: pytest.MonkeyPatch) -> None:
         connection.command("BEGIN IMMEDIATE")
         for asked in batch:
             tx = Transaction(connection, writer._clock.wall(), writer._scheduler)
-            _tell([Outcome(asked, perform.perform(tx, asked.operation))])
+            tell_all([Outcome(asked, perform.perform(tx, asked.operation))])
         connection.command("ROLLBACK")
 
     patch.setattr(GroupCommitWriter, "_commit_together", answered_first)

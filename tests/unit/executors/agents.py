@@ -60,6 +60,11 @@ async def goes_on_after_its_last_word(mission: Event, context: MissionContext) -
     yield {"type": "failed", "reason_code": "executor_error", "message": "no"}
 
 
+async def talks(mission: Event, context: MissionContext) -> AsyncGenerator[Event, Any]:
+    while True:
+        yield {"type": "progress", "message": "and another thing"}
+
+
 async def hangs(mission: Event, context: MissionContext) -> AsyncGenerator[Event, Any]:
     yield {"type": "progress", "message": "up"}
     await asyncio.Event().wait()

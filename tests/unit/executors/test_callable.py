@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from dragancorp.executors.protocol import ProcessRunner, Stop
 from dragancorp.executors.workspace import prepare
 
 from . import agents
-from .programs import Events, Lane
+from .programs import Events, Lane, envelope
 
 pytestmark = pytest.mark.anyio
 
@@ -94,6 +95,14 @@ async def test_nothing_is_heard_after_the_last_word(lane: Lane) -> None:
 async def test_a_cancel_ends_it(lane: Lane) -> None:
     events = await cancelled_when_up(lane, executor("hangs"))
     assert [event["type"] for event in events] == ["progress", "cancelled"]
+
+
+async def test_one_that_is_left_with_more_to_say_ends_at_once(lane: Lane) -> None:
+    agent = CallableExecutor({"type": "callable", "target": "agents_of_a_test:talks", "cancel_grace_seconds": 60})
+    async with asyncio.timeout(30), aclosing(agent.run(envelope(), lane.context())) as events:
+        await anext(events)
+        await asyncio.sleep(0)  # its next word stands in the queue, the one after that waits for room
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "callable executor"]
 
 
 async def test_one_that_refuses_to_be_cancelled_is_fenced_and_says_so_beforehand(lane: Lane) -> None:

@@ -38,7 +38,7 @@ def turn(text: str, source: str = "user") -> Turn:
     ],
 )
 def test_a_lane_is_meant_by_name_or_by_a_marker_as_a_whole_word(text: str, matched: str) -> None:
-    meant = route(aliases=["CODIE"], markers=["api", "look it up", "C++", "Straße"]).matched(text)
+    meant = route(aliases=["CODIE"], markers=["api", "look it up", "C++", "Straße"]).decide(turn(text)).matched
     assert meant is not None
     assert meant.casefold() == matched.casefold()
 
@@ -47,22 +47,22 @@ def test_a_lane_is_meant_by_name_or_by_a_marker_as_a_whole_word(text: str, match
     "text", ["the capital of France", "apis", "api_key", "CODIES", "xCODIE", "2api", "look it  up", "", "therapist"]
 )
 def test_a_part_of_a_word_means_nobody(text: str) -> None:
-    assert route(aliases=["CODIE"], markers=["api", "look it up"]).matched(text) is None
+    assert route(aliases=["CODIE"], markers=["api", "look it up"]).decide(turn(text)).matched is None
 
 
 def test_a_lane_without_aliases_and_markers_is_never_meant() -> None:
-    assert route().matched("anything at all") is None
-    assert route(aliases=[], markers=[]).matched("") is None
+    assert route().decide(turn("anything at all")).matched is None
+    assert route(aliases=[], markers=[]).decide(turn("")).matched is None
 
 
 def test_the_longest_of_several_words_is_the_one_that_is_named() -> None:
-    assert route(markers=["code", "code review"]).matched("a code review") == "code review"
+    assert route(markers=["code", "code review"]).decide(turn("a code review")).matched == "code review"
 
 
 def test_words_are_taken_literally() -> None:
-    assert route(markers=["a.c", "(x"]).matched("abc") is None
-    assert route(markers=["a.c", "(x"]).matched("an a.c file") == "a.c"
-    assert route(markers=["(x"]).matched("f (x") == "(x"
+    assert route(markers=["a.c", "(x"]).decide(turn("abc")).matched is None
+    assert route(markers=["a.c", "(x"]).decide(turn("an a.c file")).matched == "a.c"
+    assert route(markers=["(x"]).decide(turn("f (x")).matched == "(x"
 
 
 def test_the_first_reason_that_matches_wins_whatever_else_holds() -> None:
