@@ -31,6 +31,7 @@ class ErrorCode(StrEnum):
     LANE_RETIRED = "lane_retired"
     LEASE_HELD = "lease_held"
     LANE_BUSY = "lane_busy"
+    GATE_HELD = "gate_held"
     RECEIPT_MISSING = "receipt_missing"
     EVENTS_GONE = "events_gone"
     BODY_TOO_LARGE = "body_too_large"
@@ -211,6 +212,13 @@ CATALOGUE: Mapping[ErrorCode, CatalogueEntry] = MappingProxyType(
             title="The lane still holds unfinished missions",
             hint="Wait until its missions have ended or cancel them.",
             retryable=True,
+        ),
+        ErrorCode.GATE_HELD: CatalogueEntry(
+            code=ErrorCode.GATE_HELD,
+            status=409,
+            title="The gates of the rollout hold",
+            hint="Read `dragan rollout status LANE`: it names what is missing; capture again when there is more traffic.",
+            retryable=False,
         ),
         ErrorCode.RECEIPT_MISSING: CatalogueEntry(
             code=ErrorCode.RECEIPT_MISSING,

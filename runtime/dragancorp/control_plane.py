@@ -9,6 +9,7 @@ await plane.close()
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -19,7 +20,8 @@ from dragancorp.clock import Clock, SystemClock
 from dragancorp.errors import DraganError, ErrorCode
 from dragancorp.executors.catalogue import make_executor
 from dragancorp.gateway.delegation import Delegation, Desk
-from dragancorp.gateway.routing import Route, Router
+from dragancorp.gateway.routing import Decision, Route, Router
+from dragancorp.gateway.standings import Standings
 from dragancorp.gateway.turn_counts import TurnCounts
 from dragancorp.gateway.turns import EventT, Primary, Turn, closing
 from dragancorp.lanes.configuration import ConfiguredLane, configure_lanes
@@ -38,6 +40,10 @@ from dragancorp.registry.operations import ConfigureLane, ProbeWrite
 from dragancorp.registry.port import Store, lane_topic
 from dragancorp.registry.queries import GetLane, ListLanes, ReadSnapshot
 from dragancorp.registry.sqlite import SqliteStore
+from dragancorp.rollout.controller import RolloutController
+from dragancorp.rollout.effect import RolloutLane
+from dragancorp.rollout.policy import RolloutPolicy
+from dragancorp.rollout.rollouts import Rollouts
 from dragancorp.rollout.snapshot import snapshot
 from dragancorp.rules import checked
 from dragancorp.settings import Settings
@@ -73,7 +79,18 @@ class ControlPlane:
             refusers={lane.vp_id: make_executor(lane.lane["executor"]).refuse for lane in lanes},
         )
         self.decisions = Decisions(store, self.missions, clock)
-        self.router = Router([Route(lane.vp_id, lane.lane, lane.flags) for lane in lanes])
+        self.standings = Standings(store, clock)
+        self.router = Router(
+            [Route(lane.vp_id, lane.lane, lane.flags, partial(self.standings.of, lane.vp_id)) for lane in lanes]
+        )
+        self.rollouts = Rollouts(
+            store,
+            clock,
+            RolloutPolicy.read(settings.rollout_policy_file),
+            [RolloutLane(vp_id=lane.vp_id, lane=lane.lane, flags=lane.flags) for lane in lanes],
+            changed=self.standings.forget,
+        )
+        self.controller = RolloutController(self.rollouts, store, clock, instance_id=settings.instance_id)
         self.reconciler = Reconciler(store, clock)
         self.retention = Retention(store, clock, data / "archive", keep_days=settings.retention_days)
         self._turns = TurnCounts()
@@ -130,6 +147,7 @@ class ControlPlane:
             asyncio.create_task(self.reconciler.run(), name="reconciler"),
             asyncio.create_task(self._flush_turns(), name="turn counts"),
             asyncio.create_task(self.retention.run(), name="retention"),
+            asyncio.create_task(self.controller.run(), name="rollout controller"),
         ]
         if serve_lanes:
             self._serve_lanes()
@@ -169,7 +187,7 @@ class ControlPlane:
         raises, and `DelegationRefusedError` when the mission ended for a reason that has no fallback. With the
         lane's flags off nothing is read or written, and the primary's answer is passed on untouched.
         """
-        decision = self.router.decide(turn, await self._unfinished(turn))
+        decision = await self._routed(turn)
         self._turns.add(decision, self.clock.wall())
         if decision.delegate and decision.route is not None:
             lane = self.lanes[decision.route.vp_id]
@@ -186,11 +204,19 @@ class ControlPlane:
 
     async def explain(self, turn: Turn) -> dict[str, Any]:
         """Where a turn would go and what each lane says to it, as `specs/gateway-turn` has it; counts nothing."""
+        await self.standings.fresh()
         unfinished = await self._unfinished(turn)
         return {
             "decision": self.router.decide(turn, unfinished).as_json(),
             "considered": [decision.as_json() for decision in self.router.considered(turn, unfinished)],
         }
+
+    async def _routed(self, turn: Turn) -> Decision:
+        """Where a turn goes; with every lane off nothing is read."""
+        if not self.router.any_on:
+            return self.router.decide(turn)
+        await self.standings.fresh()
+        return self.router.decide(turn, await self._unfinished(turn))
 
     async def _unfinished(self, turn: Turn) -> dict[str, int]:
         """Unfinished missions of the lanes for which they decide; no lane that is off is among them."""

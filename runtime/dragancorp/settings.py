@@ -33,7 +33,9 @@ class Settings(BaseSettings):
     tokens_file: Path | None = None
     """A file of scoped tokens (`specs/tokens`)."""
 
-    @field_validator("ops_token", "internal_api_token", "tokens_file", "runtime_db_url", mode="before")
+    @field_validator(
+        "ops_token", "internal_api_token", "tokens_file", "rollout_policy_file", "runtime_db_url", mode="before"
+    )
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         """An empty variable is how many tools say "not set"; it must not become a token that lets anybody in."""
@@ -49,6 +51,9 @@ class Settings(BaseSettings):
 
     instance_id: str = Field(default="local", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
     """The name of this control plane."""
+
+    rollout_policy_file: Path | None = None
+    """A rollout policy (`specs/rollout-policy`), JSON or YAML. Left out: the standard policy."""
 
     retention_days: int = Field(default=30, ge=0, le=36500)
     """Missions that ended longer ago go to an archive and out of the database; 0: none does by itself."""

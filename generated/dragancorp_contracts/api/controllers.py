@@ -289,31 +289,43 @@ def build_handlers(service: OpsService, authenticate: Authenticate) -> list[HTTP
 
     async def get_rollout(request: AnyRequest) -> Response[Any]:
         call = await receive(operations.GET_ROLLOUT, request, authenticate)
-        raise AssertionError(f"{call} reached an operation that is not served")
+        answer = await service.get_rollout(call.principal, **call.arguments)
+        return respond(operations.GET_ROLLOUT, answer)
 
     handlers.append(_handler(operations.GET_ROLLOUT)(get_rollout))
 
     async def advance_rollout(request: AnyRequest) -> Response[Any]:
         call = await receive(operations.ADVANCE_ROLLOUT, request, authenticate)
-        raise AssertionError(f"{call} reached an operation that is not served")
+        answer = await service.advance_rollout(call.principal, **call.arguments)
+        return respond(operations.ADVANCE_ROLLOUT, answer)
 
     handlers.append(_handler(operations.ADVANCE_ROLLOUT)(advance_rollout))
 
     async def hold_rollout(request: AnyRequest) -> Response[Any]:
         call = await receive(operations.HOLD_ROLLOUT, request, authenticate)
-        raise AssertionError(f"{call} reached an operation that is not served")
+        answer = await service.hold_rollout(call.principal, **call.arguments)
+        return respond(operations.HOLD_ROLLOUT, answer)
 
     handlers.append(_handler(operations.HOLD_ROLLOUT)(hold_rollout))
 
     async def rollback_rollout(request: AnyRequest) -> Response[Any]:
         call = await receive(operations.ROLLBACK_ROLLOUT, request, authenticate)
-        raise AssertionError(f"{call} reached an operation that is not served")
+        answer = await service.rollback_rollout(call.principal, **call.arguments)
+        return respond(operations.ROLLBACK_ROLLOUT, answer)
 
     handlers.append(_handler(operations.ROLLBACK_ROLLOUT)(rollback_rollout))
 
+    async def list_evidence(request: AnyRequest) -> Response[Any]:
+        call = await receive(operations.LIST_EVIDENCE, request, authenticate)
+        answer = await service.list_evidence(call.principal, **call.arguments)
+        return respond(operations.LIST_EVIDENCE, answer)
+
+    handlers.append(_handler(operations.LIST_EVIDENCE)(list_evidence))
+
     async def capture_evidence(request: AnyRequest) -> Response[Any]:
         call = await receive(operations.CAPTURE_EVIDENCE, request, authenticate)
-        raise AssertionError(f"{call} reached an operation that is not served")
+        answer = await service.capture_evidence(call.principal, **call.arguments)
+        return respond(operations.CAPTURE_EVIDENCE, answer)
 
     handlers.append(_handler(operations.CAPTURE_EVIDENCE)(capture_evidence))
 

@@ -1055,7 +1055,7 @@ GET_ROLLOUT = Operation(
     path="/api/v1/ops/rollout/{vp_id}",
     scopes=("ops:read",),
     public=False,
-    served=False,
+    served=True,
     statuses=(200,),
     media_type="application/json",
     parameters=(
@@ -1076,7 +1076,7 @@ ADVANCE_ROLLOUT = Operation(
     path="/api/v1/ops/rollout/{vp_id}/advance",
     scopes=("ops:write",),
     public=False,
-    served=False,
+    served=True,
     statuses=(200,),
     media_type="application/json",
     parameters=(
@@ -1103,7 +1103,7 @@ HOLD_ROLLOUT = Operation(
     path="/api/v1/ops/rollout/{vp_id}/hold",
     scopes=("ops:write",),
     public=False,
-    served=False,
+    served=True,
     statuses=(200,),
     media_type="application/json",
     parameters=(
@@ -1118,7 +1118,7 @@ HOLD_ROLLOUT = Operation(
         ),
     ),
     body=Body(
-        reference="ops-api/v1/openapi.json#/components/schemas/ReasonRequest",
+        reference="ops-api/v1/openapi.json#/components/schemas/HoldRequest",
         limit=65536,
         required=True,
         media_type="application/json",
@@ -1130,7 +1130,7 @@ ROLLBACK_ROLLOUT = Operation(
     path="/api/v1/ops/rollout/{vp_id}/rollback",
     scopes=("ops:write",),
     public=False,
-    served=False,
+    served=True,
     statuses=(200,),
     media_type="application/json",
     parameters=(
@@ -1151,13 +1151,52 @@ ROLLBACK_ROLLOUT = Operation(
         media_type="application/json",
     ),
 )
+LIST_EVIDENCE = Operation(
+    id="list_evidence",
+    method="GET",
+    path="/api/v1/ops/rollout/{vp_id}/evidence",
+    scopes=("ops:read",),
+    public=False,
+    served=True,
+    statuses=(200,),
+    media_type="application/json",
+    parameters=(
+        Parameter(
+            name="vp_id",
+            argument="vp_id",
+            where="path",
+            kind="string",
+            reference="common/v1/schema.json#/$defs/vp_id",
+            required=True,
+            default=None,
+        ),
+        Parameter(
+            name="limit",
+            argument="limit",
+            where="query",
+            kind="integer",
+            reference="ops-api/v1/openapi.json#/paths/~1api~1v1~1ops~1rollout~1{vp_id}~1evidence/get/parameters/0/schema",
+            required=False,
+            default=50,
+        ),
+        Parameter(
+            name="before",
+            argument="before",
+            where="query",
+            kind="integer",
+            reference="ops-api/v1/openapi.json#/paths/~1api~1v1~1ops~1rollout~1{vp_id}~1evidence/get/parameters/1/schema",
+            required=False,
+            default=None,
+        ),
+    ),
+)
 CAPTURE_EVIDENCE = Operation(
     id="capture_evidence",
     method="POST",
     path="/api/v1/ops/rollout/{vp_id}/evidence",
     scopes=("ops:write",),
     public=False,
-    served=False,
+    served=True,
     statuses=(201,),
     media_type="application/json",
     parameters=(
@@ -1354,6 +1393,7 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
         "advance_rollout": ADVANCE_ROLLOUT,
         "hold_rollout": HOLD_ROLLOUT,
         "rollback_rollout": ROLLBACK_ROLLOUT,
+        "list_evidence": LIST_EVIDENCE,
         "capture_evidence": CAPTURE_EVIDENCE,
         "open_gateway_session": OPEN_GATEWAY_SESSION,
         "get_gateway_session": GET_GATEWAY_SESSION,
@@ -1416,7 +1456,10 @@ ALLOWED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "/api/v1/ops/rollout/{vp_id}/advance": ("POST",),
         "/api/v1/ops/rollout/{vp_id}/hold": ("POST",),
         "/api/v1/ops/rollout/{vp_id}/rollback": ("POST",),
-        "/api/v1/ops/rollout/{vp_id}/evidence": ("POST",),
+        "/api/v1/ops/rollout/{vp_id}/evidence": (
+            "GET",
+            "POST",
+        ),
         "/api/v1/sessions": ("POST",),
         "/api/v1/sessions/{session_id}": ("GET",),
         "/api/v1/ops/sessions/{session_id}/cancel": ("POST",),

@@ -515,6 +515,102 @@ class OpsService(ABC):
         """
 
     @abstractmethod
+    async def get_rollout(
+        self,
+        principal: Principal,
+        *,
+        vp_id: str,
+    ) -> Answer:
+        """Where a lane's rollout stands.
+
+        Stage, override, hold, the gates of the next promotion with the numbers of this moment, and the newest
+        evidence. Reads only.
+
+        `GET /api/v1/ops/rollout/{vp_id}`; answers 200.
+        """
+
+    @abstractmethod
+    async def advance_rollout(
+        self,
+        principal: Principal,
+        *,
+        vp_id: str,
+        document: dict[str, Any],
+        text: str,
+    ) -> Answer:
+        """Advance the rollout.
+
+        Takes evidence and promotes when the gates of the edge pass; 409 gate_held otherwise. Under a forced fallback
+        it lifts that, to the stage that the policy resumes at.
+
+        `POST /api/v1/ops/rollout/{vp_id}/advance`; answers 200.
+        """
+
+    @abstractmethod
+    async def hold_rollout(
+        self,
+        principal: Principal,
+        *,
+        vp_id: str,
+        document: dict[str, Any],
+        text: str,
+    ) -> Answer:
+        """Hold the rollout.
+
+        Refuses every promotion until the hold is lifted. With a reason, recorded.
+
+        `POST /api/v1/ops/rollout/{vp_id}/hold`; answers 200.
+        """
+
+    @abstractmethod
+    async def rollback_rollout(
+        self,
+        principal: Principal,
+        *,
+        vp_id: str,
+        document: dict[str, Any],
+        text: str,
+    ) -> Answer:
+        """Roll back.
+
+        Forces the fallback: the lane gets no turn until it is lifted. With a reason, recorded.
+
+        `POST /api/v1/ops/rollout/{vp_id}/rollback`; answers 200.
+        """
+
+    @abstractmethod
+    async def list_evidence(
+        self,
+        principal: Principal,
+        *,
+        vp_id: str,
+        limit: int = 50,
+        before: int | None = None,
+    ) -> Answer:
+        """A lane's evidence.
+
+        The chain of evidence, newest first.
+
+        `GET /api/v1/ops/rollout/{vp_id}/evidence`; answers 200.
+        """
+
+    @abstractmethod
+    async def capture_evidence(
+        self,
+        principal: Principal,
+        *,
+        vp_id: str,
+        document: dict[str, Any] | None = None,
+        text: str | None = None,
+    ) -> Answer:
+        """Capture evidence.
+
+        Takes a snapshot, decides and stores both, chained.
+
+        `POST /api/v1/ops/rollout/{vp_id}/evidence`; answers 201.
+        """
+
+    @abstractmethod
     async def verify_ledger(
         self,
         principal: Principal,

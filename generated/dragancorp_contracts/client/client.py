@@ -12,6 +12,7 @@ from .transport import Transport
 
 if TYPE_CHECKING:  # a model is loaded by the method that answers it
     from ..models.metrics_snapshot_v1 import MetricsSnapshot
+    from ..models.rollout_evidence_v1 import RolloutEvidence
 
 __all__ = ["Client"]
 
@@ -532,6 +533,103 @@ class Client(Transport):
         from ..models.metrics_snapshot_v1 import MetricsSnapshot
 
         return as_model(MetricsSnapshot, reply.document)
+
+    async def get_rollout(
+        self,
+        vp_id: str,
+    ) -> dict[str, Any]:
+        """Where a lane's rollout stands.
+
+        Stage, override, hold, the gates of the next promotion with the numbers of this moment, and the newest
+        evidence. Reads only.
+        """
+        arguments: dict[str, Any] = {
+            "vp_id": vp_id,
+        }
+        reply = await self.call(operations.GET_ROLLOUT, arguments)
+        return as_object(reply.document)
+
+    async def advance_rollout(
+        self,
+        vp_id: str,
+        document: Mapping[str, Any] | ContractRoot,
+    ) -> dict[str, Any]:
+        """Advance the rollout.
+
+        Takes evidence and promotes when the gates of the edge pass; 409 gate_held otherwise. Under a forced fallback
+        it lifts that, to the stage that the policy resumes at.
+        """
+        arguments: dict[str, Any] = {
+            "vp_id": vp_id,
+        }
+        reply = await self.call(operations.ADVANCE_ROLLOUT, arguments, document=document)
+        return as_object(reply.document)
+
+    async def hold_rollout(
+        self,
+        vp_id: str,
+        document: Mapping[str, Any] | ContractRoot,
+    ) -> dict[str, Any]:
+        """Hold the rollout.
+
+        Refuses every promotion until the hold is lifted. With a reason, recorded.
+        """
+        arguments: dict[str, Any] = {
+            "vp_id": vp_id,
+        }
+        reply = await self.call(operations.HOLD_ROLLOUT, arguments, document=document)
+        return as_object(reply.document)
+
+    async def rollback_rollout(
+        self,
+        vp_id: str,
+        document: Mapping[str, Any] | ContractRoot,
+    ) -> dict[str, Any]:
+        """Roll back.
+
+        Forces the fallback: the lane gets no turn until it is lifted. With a reason, recorded.
+        """
+        arguments: dict[str, Any] = {
+            "vp_id": vp_id,
+        }
+        reply = await self.call(operations.ROLLBACK_ROLLOUT, arguments, document=document)
+        return as_object(reply.document)
+
+    async def list_evidence(
+        self,
+        vp_id: str,
+        *,
+        limit: int = 50,
+        before: int | None = None,
+    ) -> dict[str, Any]:
+        """A lane's evidence.
+
+        The chain of evidence, newest first.
+        """
+        arguments: dict[str, Any] = {
+            "vp_id": vp_id,
+            "limit": limit,
+            "before": before,
+        }
+        reply = await self.call(operations.LIST_EVIDENCE, arguments)
+        return as_object(reply.document)
+
+    async def capture_evidence(
+        self,
+        vp_id: str,
+        document: Mapping[str, Any] | ContractRoot | None = None,
+    ) -> "RolloutEvidence":
+        """Capture evidence.
+
+        Takes a snapshot, decides and stores both, chained.
+        """
+        arguments: dict[str, Any] = {
+            "vp_id": vp_id,
+        }
+        reply = await self.call(operations.CAPTURE_EVIDENCE, arguments, document=document)
+        from ..models.rollout_evidence_v1 import RolloutEvidence
+
+        return as_model(RolloutEvidence, reply.document)
 
     async def verify_ledger(
         self,

@@ -34,6 +34,7 @@ class Code(StrEnum):
     lane_retired = "lane_retired"
     lease_held = "lease_held"
     lane_busy = "lane_busy"
+    gate_held = "gate_held"
     receipt_missing = "receipt_missing"
     events_gone = "events_gone"
     body_too_large = "body_too_large"

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 from pydantic import MISSING, BaseModel, ConfigDict, Field, StrictBool, StrictStr
 
 from ..judge import ContractRoot
-from . import rollout_policy_v1
+from . import mission_event_v1, rollout_policy_v1
 
 
 class Source(StrEnum):
@@ -18,6 +18,15 @@ class Source(StrEnum):
 
     direct = "direct"
     http = "http"
+
+
+class Profile(StrEnum):
+    """
+    The profile it was captured by; left out: rollout.
+    """
+
+    rollout = "rollout"
+    sustained = "sustained"
 
 
 class TrafficEnum(StrEnum):
@@ -75,7 +84,7 @@ class Numbers(BaseModel):
     """
     missions_with_fallback: int | None
     """
-    Those the primary path took over; rule EVI-3: no more than were looked at.
+    Those the lane did not finish: the primary path took over, or nobody could; rule EVI-3: no more than were looked at.
     """
     fallback_rate: int | float | None
     """
@@ -181,6 +190,46 @@ class Policy(BaseModel):
     """
 
 
+class Type(StrEnum):
+    """
+    What was done.
+    """
+
+    advanced = "advanced"
+    held = "held"
+    hold_lifted = "hold_lifted"
+    fallback_forced = "fallback_forced"
+    fallback_lifted = "fallback_lifted"
+
+
+class Override1(StrEnum):
+    """
+    What lies over the stage from then on.
+    """
+
+    none = "none"
+    forced_fallback = "forced_fallback"
+
+
+class Evidence(BaseModel):
+    """
+    The evidence it stands on.
+    """
+
+    model_config = ConfigDict(
+        extra="allow",
+        frozen=True,
+    )
+    sequence: int
+    """
+    Its place in the lane's chain of evidence.
+    """
+    digest: StrictStr
+    """
+    Its digest.
+    """
+
+
 class RolloutEvidence(ContractRoot):
     """
     One recorded observation of a lane: the window, its numbers, what was in effect, and what was decided. Entries chain per lane and never change.
@@ -215,6 +264,18 @@ class RolloutEvidence(ContractRoot):
     """
     How the numbers were got.
     """
+    profile: Profile | MISSING = MISSING
+    """
+    The profile it was captured by; left out: rollout.
+    """
+    window_label: StrictStr | MISSING = MISSING
+    """
+    What the window is called. Untrusted.
+    """
+    scope: StrictStr | MISSING = MISSING
+    """
+    Whose traffic it is about. Untrusted.
+    """
     window: Window
     """
     What was looked at.
@@ -222,6 +283,10 @@ class RolloutEvidence(ContractRoot):
     numbers: Numbers
     """
     What was seen; null where nothing could be read.
+    """
+    statement: StrictStr | MISSING = MISSING
+    """
+    What the sample proves, and what it cannot, in one sentence.
     """
     findings: list[Finding]
     """
@@ -270,4 +335,94 @@ class RolloutEvidence(ContractRoot):
     digest: StrictStr
     """
     SHA-256 of this entry's canonical JSON without this member.
+    """
+
+
+class Change(BaseModel):
+    """
+    One entry of the ledger of a lane's rollout: somebody, or the controller, changed what the lane may do. Entries chain per lane and never change.
+    """
+
+    model_config = ConfigDict(
+        extra="allow",
+        frozen=True,
+    )
+    vp_id: StrictStr
+    """
+    The lane.
+    """
+    sequence: int
+    """
+    Its place in the lane's ledger, from 1, without gaps.
+    """
+    type: Type
+    """
+    What was done.
+    """
+    stage_before: rollout_policy_v1.Stage
+    """
+    The stage until then.
+    """
+    stage: rollout_policy_v1.Stage
+    """
+    The stage from then on.
+    """
+    override: Override1
+    """
+    What lies over the stage from then on.
+    """
+    held: StrictBool
+    """
+    Whether promotions are refused from then on.
+    """
+    actor: mission_event_v1.Actor
+    """
+    Who did it, the way they came, and why.
+    """
+    evidence: Evidence | MISSING = MISSING
+    """
+    The evidence it stands on.
+    """
+    lifted_by: StrictStr | MISSING = MISSING
+    """
+    Who would have to lift it; only with a forced fallback or a hold.
+    """
+    changed_at: StrictStr
+    """
+    When.
+    """
+    previous_digest: StrictStr | MISSING = MISSING
+    """
+    The digest of the entry before; left out on the first.
+    """
+    digest: StrictStr
+    """
+    SHA-256 of this entry's canonical JSON without this member.
+    """
+
+
+class Bundle(BaseModel):
+    """
+    A lane's chain of evidence in one file, to be checked without the system that wrote it.
+    """
+
+    model_config = ConfigDict(
+        extra="allow",
+        frozen=True,
+    )
+    vp_id: StrictStr
+    """
+    The lane.
+    """
+    exported_at: StrictStr
+    """
+    When it was written.
+    """
+    evidence: list[RolloutEvidence]
+    """
+    The entries, oldest first, from the first of the chain on.
+    """
+    policies: list[rollout_policy_v1.RolloutPolicy]
+    """
+    The policies that decided, as far as they are still known.
     """

@@ -293,6 +293,10 @@ class RolloutPolicy(ContractRoot):
     """
     The stage to return to when a forced fallback is lifted.
     """
+    auto_promote: StrictBool | MISSING = MISSING
+    """
+    Whether a promotion that the gates allow is made without anybody asking; left out: no.
+    """
     conditions: list[Condition]
     """
     What evidence can show; rule ROL-4: each name once.

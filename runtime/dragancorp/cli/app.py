@@ -5,7 +5,20 @@ from typing import Annotated
 
 import typer
 
-from dragancorp.cli import conformance, database, dev, doctor, lane, ledger, mission, overlay, spec, token, worker
+from dragancorp.cli import (
+    conformance,
+    database,
+    dev,
+    doctor,
+    lane,
+    ledger,
+    mission,
+    overlay,
+    rollout,
+    spec,
+    token,
+    worker,
+)
 from dragancorp.cli.options import command_group
 
 app = command_group(
@@ -19,6 +32,7 @@ app.command("serve")(dev.serve)
 app.command("worker")(worker.worker)
 app.add_typer(mission.app, name="mission")
 app.add_typer(lane.app, name="lane")
+app.add_typer(rollout.app, name="rollout")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(token.app, name="token")
 app.add_typer(spec.app, name="spec")

@@ -1,7 +1,7 @@
 """How a command that fails says so: a problem on stderr and an exit code, never a traceback for what is expected.
 
 The exit code tells who has to act: 1, the answer is no, and asking differently may help; 3, the environment is not
-fit: a file, a folder, a port, a server.
+fit: a file, a folder, a port, a server; 4, a gate of a rollout holds.
 """
 
 import json
@@ -15,6 +15,7 @@ from dragancorp.cli import output
 
 REFUSED = 1
 UNFIT = 3
+GATE_HOLDS = 4
 
 _UNFIT_CODES = frozenset(
     {
@@ -85,15 +86,21 @@ def _problem_of(error: Exception) -> tuple[dict[str, Any], int] | None:
     from dragancorp_contracts.client import AnswerUnreadable, ProblemError, ServerUnreachable
 
     if isinstance(error, DraganError):
-        return error.problem(), UNFIT if error.code.value in _UNFIT_CODES else REFUSED
+        return error.problem(), _exit_code(error.code.value)
     if isinstance(error, ServerUnreachable):
         return DraganError(ErrorCode.SERVER_UNREACHABLE, str(error)).problem(), UNFIT
     if isinstance(error, AnswerUnreadable) or (isinstance(error, ProblemError) and not error.code):
         detail = f"what answers there does not speak this contract: {error}"
         return DraganError(ErrorCode.SERVER_UNREACHABLE, detail).problem(), UNFIT
     if isinstance(error, ProblemError):
-        return _answered(error), REFUSED
+        return _answered(error), GATE_HOLDS if error.code == "gate_held" else REFUSED
     return None
+
+
+def _exit_code(code: str) -> int:
+    if code == "gate_held":
+        return GATE_HOLDS
+    return UNFIT if code in _UNFIT_CODES else REFUSED
 
 
 def _answered(error: Any) -> dict[str, Any]:

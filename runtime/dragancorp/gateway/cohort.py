@@ -2,18 +2,9 @@
 
 import hashlib
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Any
 
-
-class Stage(StrEnum):
-    """Where a lane stands in its rollout; each reaches at least what the one before it does."""
-
-    OFF = "off"
-    SHADOW = "shadow"
-    LIMITED_COHORT = "limited_cohort"
-    BROADENED = "broadened"
-    DEFAULT_ON = "default_on"
+from dragancorp_contracts.models.rollout_policy_v1 import Stage
 
 
 def place(vp_id: str, session_id: str) -> int:
@@ -26,10 +17,10 @@ def place(vp_id: str, session_id: str) -> int:
 def percent(stage: Stage, routing: Mapping[str, Any]) -> int:
     """How many of a hundred sessions the stage reaches, by a lane's `routing`; the defaults are the contract's."""
     match stage:
-        case Stage.LIMITED_COHORT:
+        case Stage.limited_cohort:
             return int(routing.get("cohort_percent", 10))
-        case Stage.BROADENED:
+        case Stage.broadened:
             return int(routing.get("broadened_percent", 50))
-        case Stage.DEFAULT_ON:
+        case Stage.default_on:
             return 100
     return 0

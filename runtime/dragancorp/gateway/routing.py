@@ -1,15 +1,18 @@
 """Where a turn goes, and the one reason why: the first that matches, in the order of the gateway contract."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
-from dragancorp.gateway.cohort import Stage, percent, place
+from dragancorp.gateway.cohort import percent, place
 from dragancorp.gateway.turns import Turn
 from dragancorp.gateway.words import WordList, normal
+from dragancorp.lifecycle.rollout import RolloutRow
+from dragancorp.rollout.effect import RolloutLane, effective_stage
 from dragancorp.settings import LaneFlags
+from dragancorp_contracts.models.rollout_policy_v1 import Stage
 
 EXCLUDED_SOURCES = frozenset({"cron", "heartbeat", "webhook"})
 
@@ -34,11 +37,12 @@ RANKS = {reason: rank for rank, reason in enumerate(RoutingReason)}
 
 @dataclass(frozen=True)
 class Route:
-    """A lane as routing knows it, from its configuration and its flags."""
+    """A lane as routing knows it: its configuration, its flags, and what is stored of its rollout (None: nothing)."""
 
     vp_id: str
     lane: Mapping[str, Any]
     flags: LaneFlags
+    stored: Callable[[], RolloutRow | None] = lambda: None
 
     @property
     def label(self) -> str:
@@ -57,15 +61,9 @@ class Route:
         return self._routing.get("saturated_at")
 
     @property
-    def stage(self) -> Stage:
-        """The rollout's stage under the ceiling of the flags."""
-        if self.flags.shadow_mode:
-            return min(Stage.SHADOW, self._initial_stage, key=list(Stage).index)
-        return self._initial_stage
-
-    @property
-    def _initial_stage(self) -> Stage:
-        return Stage(self._routing.get("initial_stage", Stage.DEFAULT_ON))
+    def rollout(self) -> RolloutRow:
+        """Where the rollout stands."""
+        return RolloutLane(vp_id=self.vp_id, lane=self.lane, flags=self.flags).row(self.stored())
 
     @property
     def _routing(self) -> Mapping[str, Any]:
@@ -86,10 +84,16 @@ class Route:
 
     def decide(self, turn: Turn, unfinished: int | None = None) -> "Decision":
         """The first reason that matches. `unfinished` missions matter only to a lane with `saturated_at`."""
-        decision = Decision(reason=RoutingReason.ELIGIBLE, route=self, stage=self.stage, unfinished=unfinished)
+        decision = Decision(reason=RoutingReason.ELIGIBLE, route=self, unfinished=unfinished)
         if self.flags.force_fallback:
             return replace(decision, reason=RoutingReason.FORCED_FALLBACK)
-        if not self.flags.on or decision.stage is Stage.OFF:
+        if not self.flags.on:
+            return replace(decision, reason=RoutingReason.FEATURE_DISABLED)
+        rollout = self.rollout
+        decision = replace(decision, stage=effective_stage(rollout, self.flags))
+        if rollout.forced:
+            return replace(decision, reason=RoutingReason.FORCED_FALLBACK)
+        if decision.stage is Stage.off:
             return replace(decision, reason=RoutingReason.FEATURE_DISABLED)
         if turn.source in EXCLUDED_SOURCES:
             return replace(decision, reason=RoutingReason.SOURCE_EXCLUDED)
@@ -111,10 +115,10 @@ class Route:
     def _by_reach(self, turn: Turn, decision: "Decision") -> "Decision":
         if self.saturated_at is not None and (decision.unfinished or 0) >= self.saturated_at:
             return replace(decision, reason=RoutingReason.LANE_SATURATED)
-        if decision.stage is Stage.SHADOW:
+        if decision.stage is Stage.shadow:
             return replace(decision, reason=RoutingReason.SHADOW_MODE)
         decision = replace(decision, cohort_place=place(self.vp_id, turn.session_id))
-        if decision.cohort_place >= percent(self.stage, self._routing):
+        if decision.cohort_place >= percent(decision.stage or Stage.off, self._routing):
             return replace(decision, reason=RoutingReason.OUTSIDE_COHORT)
         return decision
 
@@ -160,6 +164,7 @@ class Router:
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self.routes = tuple(routes)
+        self.any_on = any(route.flags.on for route in self.routes)
 
     def to_count(self, turn: Turn) -> list[str]:
         """Lanes whose unfinished missions the decision depends on; as a rule none, and then nothing is looked up."""

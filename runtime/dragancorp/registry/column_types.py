@@ -19,6 +19,8 @@ from sqlmodel import AutoString
 from dragancorp.jsonio import canonical
 from dragancorp.lifecycle.ledger_entry import utc_text
 from dragancorp_contracts.lifecycle import EventType, Holder, MissionKind, MissionState, ReasonCode, SessionState
+from dragancorp_contracts.models.rollout_evidence_v1 import Override
+from dragancorp_contracts.models.rollout_policy_v1 import Stage
 
 BYTE_ORDERED = postgresql.TEXT(collation="C")
 PLAIN_TEXT = AutoString().with_variant(BYTE_ORDERED, "postgresql")
@@ -119,3 +121,17 @@ class EventTypeWord(Word):
 
     cache_ok = True
     enumeration = EventType
+
+
+class StageWord(Word):
+    """A stage of a rollout."""
+
+    cache_ok = True
+    enumeration = Stage
+
+
+class OverrideWord(Word):
+    """What lies over a rollout's stage."""
+
+    cache_ok = True
+    enumeration = Override

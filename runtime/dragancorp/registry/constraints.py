@@ -38,7 +38,7 @@ class Guard:
 def guards() -> tuple[Guard, ...]:
     """What keeps ended missions and ledgers as they are."""
     ended = _quoted(state.value for state in TERMINAL_MISSION_STATES)
-    ledgers = ("vp_mission_events", "vp_session_events")
+    ledgers = ("vp_mission_events", "vp_session_events", "vp_rollout_changes", "vp_rollout_evidence")
     return (
         Guard(
             name="vp_missions_terminal",

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from dragancorp.registry import archive_writes, mission_writes, session_writes
+from dragancorp.registry import archive_writes, mission_writes, rollout_writes, session_writes
 from dragancorp.registry.archive import DropArchived
 from dragancorp.registry.operations import (
     ClaimMissions,
@@ -18,6 +18,7 @@ from dragancorp.registry.operations import (
     StepMission,
     StepSession,
 )
+from dragancorp.registry.rollouts import ActOnRollout, StoreEvidence
 from dragancorp.registry.transaction import Transaction
 
 AnswerT = TypeVar("AnswerT")
@@ -34,6 +35,8 @@ WRITES: Mapping[type[Operation[Any]], Callable[[Transaction, Any], Any]] = {
     CountTurns: session_writes.count_turns,
     ProbeWrite: session_writes.probe_write,
     DropArchived: archive_writes.drop_archived,
+    ActOnRollout: rollout_writes.act,
+    StoreEvidence: rollout_writes.store_evidence,
 }
 
 

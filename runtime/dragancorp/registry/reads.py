@@ -14,6 +14,7 @@ from dragancorp.registry import queries, statements
 from dragancorp.registry.audit_reads import AUDITS
 from dragancorp.registry.operations import HeldMission, Stored
 from dragancorp.registry.queries import Query
+from dragancorp.registry.rollout_reads import ROLLOUT_READS
 from dragancorp.registry.rows import SESSION_COLUMNS, STORED_COLUMNS, held_from, session_from, stored_from
 from dragancorp.registry.statements import word
 from dragancorp.registry.tables import ARTIFACTS, COUNTERS, MISSION_EVENTS, MISSIONS, OUTBOX, SESSION_EVENTS, SESSIONS
@@ -203,6 +204,7 @@ READS: Mapping[type[Query[Any]], Callable[[Connection, Any], Any]] = {
     queries.ListArtifacts: _list_artifacts,
     queries.GetQueuePlace: _get_queue_place,
     **AUDITS,
+    **ROLLOUT_READS,
 }
 
 

@@ -19,12 +19,16 @@ from dragancorp.registry.column_types import (
     JsonDocument,
     MissionKindWord,
     MissionStateWord,
+    OverrideWord,
     ReasonWord,
     SessionStateWord,
+    StageWord,
     UtcTime,
 )
 from dragancorp.registry.constraints import words
 from dragancorp_contracts.lifecycle import EventType, Holder, MissionKind, MissionState, ReasonCode, SessionState
+from dragancorp_contracts.models.rollout_evidence_v1 import Override
+from dragancorp_contracts.models.rollout_policy_v1 import Stage
 
 # A position is a cursor for readers: one that was given out never comes back, even after rows were archived.
 KEEP_POSITIONS = {"sqlite_autoincrement": True}
@@ -281,6 +285,45 @@ class VpArchivedMission(RegistryTable, table=True):
     archived_at: datetime = Field(sa_type=UtcTime)
 
 
+class VpRollout(RegistryTable, table=True):
+    """Where a lane's rollout stands; one row a lane whose stage was ever stored or looked at."""
+
+    __tablename__ = "vp_rollouts"
+    __table_args__ = (words("stage", Stage), words("override", Override))
+
+    vp_id: str = Field(primary_key=True, foreign_key="vp_sessions.vp_id")
+    stage: Stage = Field(sa_type=StageWord)
+    override: Override = Field(sa_type=OverrideWord)
+    held: bool = False
+    since: datetime | None = Field(default=None, sa_type=UtcTime)
+    since_position: int = 0
+    last_sequence: int = 0
+    last_digest: str | None = None
+    evidence_sequence: int = 0
+    evidence_digest: str | None = None
+    evidence_at: datetime | None = Field(default=None, sa_type=UtcTime)
+
+
+class VpRolloutChange(RegistryTable, table=True):
+    """The ledger of the lanes' rollouts: entries never change."""
+
+    __tablename__ = "vp_rollout_changes"
+
+    vp_id: str = Field(primary_key=True, foreign_key="vp_sessions.vp_id")
+    sequence: int = Field(primary_key=True)
+    document: str
+
+
+class VpRolloutEvidence(RegistryTable, table=True):
+    """The lanes' evidence, chained: entries never change."""
+
+    __tablename__ = "vp_rollout_evidence"
+
+    vp_id: str = Field(primary_key=True, foreign_key="vp_sessions.vp_id")
+    sequence: int = Field(primary_key=True)
+    document: str
+
+
 SESSIONS = VpSession.__table__
 MISSIONS = VpMission.__table__
 MISSION_EVENTS = VpMissionEvent.__table__
@@ -291,6 +334,9 @@ OUTBOX = VpOutbox.__table__
 COUNTERS = VpCounter.__table__
 TURN_MINUTES = VpTurnMinute.__table__
 ARCHIVED_MISSIONS = VpArchivedMission.__table__
+ROLLOUTS = VpRollout.__table__
+ROLLOUT_CHANGES = VpRolloutChange.__table__
+ROLLOUT_EVIDENCE = VpRolloutEvidence.__table__
 METADATA = SQLModel.metadata
 
 for _table in METADATA.tables.values():

@@ -13,9 +13,7 @@ from dragancorp_contracts.lifecycle import Holder, MissionState, SessionState
 
 # Turns with these reasons say nothing about the lane: the feature was off, so that nobody looked whether it was meant,
 # or it was not.
-NOT_MEANT = frozenset(
-    {"forced_fallback", "feature_disabled", "source_excluded", "intent_not_matched", "internal_system_request"}
-)
+NOT_MEANT = frozenset({"forced_fallback", "feature_disabled", "source_excluded", "intent_not_matched"})
 
 
 def snapshot(
@@ -99,8 +97,10 @@ def _health(lane: LaneRecord | None, parts: SnapshotParts, counters: Mapping[str
 
 
 def _delegated(turns: Mapping[str, int]) -> dict[str, Any]:
+    return {"turns": _positive(turns), "share": delegated_share(turns)}
+
+
+def delegated_share(turns: Mapping[str, int]) -> float | None:
+    """Eligible turns of those whose intent matched while the feature was on, by routing reason; None without such."""
     meant = sum(count for reason, count in turns.items() if reason not in NOT_MEANT)
-    return {
-        "turns": _positive(turns),
-        "share": turns.get("eligible", 0) / meant if meant else None,
-    }
+    return turns.get("eligible", 0) / meant if meant else None

@@ -34,6 +34,15 @@ def upper_bound(hits: int, trials: int, confidence: float = CONFIDENCE) -> float
     return high
 
 
+def lower_bound(hits: int, trials: int, confidence: float = CONFIDENCE) -> float | None:
+    """The one-sided exact lower bound on a rate: 5 of 20 gives 0.1041; None without trials.
+
+    It is one less the upper bound on the rate of the others.
+    """
+    other = upper_bound(trials - hits, trials, confidence)
+    return None if other is None else 1.0 - other
+
+
 def at_most(hits: int, trials: int, rate: float) -> float:
     """The probability of `hits` or fewer successes in `trials` at `rate`."""
     if rate >= 1.0:

@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 from dragancorp import rules
-from dragancorp.gateway.cohort import Stage, percent, place
+from dragancorp.gateway.cohort import percent, place
 from dragancorp.gateway.routing import Route, Router, RoutingReason
 from dragancorp.gateway.turns import Turn
 from dragancorp.settings import LaneFlags
 from dragancorp_contracts import resources
+from dragancorp_contracts.models.rollout_policy_v1 import Stage
 
 VP_ID = "vp.coder.primary"
 ON = LaneFlags(enabled=True)
@@ -35,8 +36,8 @@ def test_the_stages_and_the_defaults_are_those_of_the_contract() -> None:
     contract = resources.read_document("lane")["properties"]["routing"]["properties"]
     assert [one.value for one in Stage] == contract["initial_stage"]["enum"]
     assert route().stage == contract["initial_stage"]["default"]
-    assert percent(Stage.LIMITED_COHORT, {}) == contract["cohort_percent"]["default"]
-    assert percent(Stage.BROADENED, {}) == contract["broadened_percent"]["default"]
+    assert percent(Stage.limited_cohort, {}) == contract["cohort_percent"]["default"]
+    assert percent(Stage.broadened, {}) == contract["broadened_percent"]["default"]
     needed = contract["signals_needed"]["default"]
     assert reason("a", signals=["a", "b", "c"]) == "below_threshold"
     assert reason(" ".join("abc"[:needed]), signals=["a", "b", "c"]) == "eligible"
@@ -69,15 +70,15 @@ def test_the_first_reason_that_matches_wins_whatever_else_holds() -> None:
             cohort_percent=100 if inside else 0,
             broadened_percent=100 if inside else 0,
         )
-        if stage is Stage.OFF:
+        if stage is Stage.off:
             expected = "feature_disabled"
         elif internal:
             expected = "internal_system_request"
         elif saturated:
             expected = "lane_saturated"
-        elif stage is Stage.SHADOW:
+        elif stage is Stage.shadow:
             expected = "shadow_mode"
-        elif stage is not Stage.DEFAULT_ON and not inside:
+        elif stage is not Stage.default_on and not inside:
             expected = "outside_cohort"
         else:
             expected = "eligible"
@@ -90,19 +91,19 @@ def test_the_flags_are_a_ceiling_over_the_stage() -> None:
         assert reason("CODIE", LaneFlags(enabled=True, disabled=True), initial_stage=stage) == "feature_disabled"
         assert reason("CODIE", LaneFlags(enabled=False), initial_stage=stage) == "feature_disabled"
         capped = reason("CODIE", LaneFlags(enabled=True, shadow_mode=True), initial_stage=stage)
-        assert capped == ("feature_disabled" if stage is Stage.OFF else "shadow_mode")
+        assert capped == ("feature_disabled" if stage is Stage.off else "shadow_mode")
 
 
 @pytest.mark.parametrize(("cohort", "broadened"), [(0, 0), (10, 50), (25, 25), (100, 100)])
 def test_a_stage_reaches_the_share_of_sessions_that_the_lane_says(cohort: int, broadened: int) -> None:
     sessions = [f"session-{number}" for number in range(2000)]
     reached = {}
-    for stage in (Stage.LIMITED_COHORT, Stage.BROADENED, Stage.DEFAULT_ON):
+    for stage in (Stage.limited_cohort, Stage.broadened, Stage.default_on):
         routing = {"initial_stage": stage, "cohort_percent": cohort, "broadened_percent": broadened}
         reached[stage] = {one for one in sessions if reason("CODIE", session=one, **routing) == "eligible"}
-    assert reached[Stage.LIMITED_COHORT] <= reached[Stage.BROADENED] <= reached[Stage.DEFAULT_ON] == set(sessions)
-    assert abs(len(reached[Stage.LIMITED_COHORT]) / 20 - cohort) < 4
-    assert abs(len(reached[Stage.BROADENED]) / 20 - broadened) < 4
+    assert reached[Stage.limited_cohort] <= reached[Stage.broadened] <= reached[Stage.default_on] == set(sessions)
+    assert abs(len(reached[Stage.limited_cohort]) / 20 - cohort) < 4
+    assert abs(len(reached[Stage.broadened]) / 20 - broadened) < 4
 
 
 def test_a_session_has_the_same_place_in_every_process_and_another_one_for_another_lane() -> None:

@@ -10,10 +10,10 @@ from dragancorp.errors import DraganError, ErrorCode
 from dragancorp.faces.api import cursor as cursors
 from dragancorp.faces.api.mission_stream import MissionStream, refuse_unknown_position
 from dragancorp.faces.api.prefix import prefixed
+from dragancorp.faces.api.requester import lane_admitted, requester_of
+from dragancorp.faces.api.rollout_operations import RolloutOperations
 from dragancorp.faces.api.worker_operations import WorkerOperations
 from dragancorp.gateway.turns import Turn
-from dragancorp.lifecycle.commands import By
-from dragancorp.missions.commands import Requester
 from dragancorp.missions.ledger import verify_page
 from dragancorp.missions.records import mission_record, session_record
 from dragancorp.missions.retention import AT_MOST
@@ -25,13 +25,13 @@ from dragancorp_contracts.api.docs_page import docs_page
 from dragancorp_contracts.api.document import openapi_document
 from dragancorp_contracts.api.records import Answer, EventStream, Principal
 from dragancorp_contracts.api.service import OpsService
-from dragancorp_contracts.lifecycle import Actor, MissionState, SessionTrigger
+from dragancorp_contracts.lifecycle import MissionState, SessionTrigger
 
 CODER_VP = "vp.coder.primary"
 OPENAPI = openapi_document()
 
 
-class PlaneService(WorkerOperations, OpsService):
+class PlaneService(WorkerOperations, RolloutOperations, OpsService):
     """`OpsService` for one control plane."""
 
     def __init__(self, source: ControlPlane | EmbeddedPlane) -> None:
@@ -43,7 +43,7 @@ class PlaneService(WorkerOperations, OpsService):
 
     async def dispatch_mission(self, principal: Principal, *, document: dict[str, Any], text: str) -> Answer:
         """Store the envelope as a mission; the same request again finds it."""
-        done = await self._plane.missions.dispatch(document, _requester(principal), text=text)
+        done = await self._plane.missions.dispatch(document, requester_of(principal), text=text)
         return await self._dispatched(done)
 
     async def list_missions(
@@ -58,7 +58,7 @@ class PlaneService(WorkerOperations, OpsService):
     ) -> Answer:
         """A page of missions, newest first."""
         page = await self._plane.missions.list(
-            _requester(principal),
+            requester_of(principal),
             vp_id=vp_id,
             state=state,
             parked=parked,
@@ -70,14 +70,16 @@ class PlaneService(WorkerOperations, OpsService):
 
     async def get_mission(self, principal: Principal, *, mission_id: str) -> Answer:
         """One mission."""
-        stored = await self._plane.missions.get(mission_id, _requester(principal))
+        stored = await self._plane.missions.get(mission_id, requester_of(principal))
         return Answer(body=await self._record(stored))
 
     async def list_mission_events(
         self, principal: Principal, *, mission_id: str, after: int = 0, limit: int = 200, wait: float = 0
     ) -> Answer:
         """A part of a mission's ledger."""
-        part = await self._plane.missions.ledger(mission_id, _requester(principal), after=after, limit=limit, wait=wait)
+        part = await self._plane.missions.ledger(
+            mission_id, requester_of(principal), after=after, limit=limit, wait=wait
+        )
         return Answer(
             body={
                 "events": [dict(event) for event in part.events],
@@ -91,7 +93,7 @@ class PlaneService(WorkerOperations, OpsService):
     ) -> Answer | EventStream:
         """A mission's ledger as it is written."""
         missions = self._plane.missions
-        stored = await missions.get_for_events(mission_id, _requester(principal))
+        stored = await missions.get_for_events(mission_id, requester_of(principal))
         stream = MissionStream(missions.ledgers, self._plane.clock, mission_id)
         if last_event_id is None:
             return EventStream(events=stream.events(stored.row.last_sequence, await self._record(stored)))
@@ -110,7 +112,7 @@ class PlaneService(WorkerOperations, OpsService):
         text: str | None = None,
     ) -> Answer:
         """Ask for a mission's end."""
-        requester = _requester(principal, reason=(document or {}).get("reason"))
+        requester = requester_of(principal, reason=(document or {}).get("reason"))
         stepped = await self._plane.missions.cancel(mission_id, requester)
         stored = await self._plane.missions.get(mission_id, requester)
         status = 200 if stepped.row.state is MissionState.CANCELLED else 202
@@ -120,7 +122,7 @@ class PlaneService(WorkerOperations, OpsService):
         self, principal: Principal, *, mission_id: str, document: dict[str, Any], text: str
     ) -> Answer:
         """Let a blocked mission go on."""
-        requester = _requester(principal, reason=document.get("reason"))
+        requester = requester_of(principal, reason=document.get("reason"))
         await self._plane.decisions.approve(mission_id, requester, document)
         return await self.get_mission(principal, mission_id=mission_id)
 
@@ -128,7 +130,7 @@ class PlaneService(WorkerOperations, OpsService):
         self, principal: Principal, *, mission_id: str, document: dict[str, Any], text: str
     ) -> Answer:
         """End a blocked mission."""
-        await self._plane.decisions.deny(mission_id, _requester(principal, reason=document.get("reason")))
+        await self._plane.decisions.deny(mission_id, requester_of(principal, reason=document.get("reason")))
         return await self.get_mission(principal, mission_id=mission_id)
 
     async def retry_mission(
@@ -140,12 +142,12 @@ class PlaneService(WorkerOperations, OpsService):
         text: str | None = None,
     ) -> Answer:
         """Run again what ended without success."""
-        requester = _requester(principal, reason=(document or {}).get("reason"))
+        requester = requester_of(principal, reason=(document or {}).get("reason"))
         return await self._dispatched(await self._plane.decisions.retry(mission_id, requester))
 
     async def explain_mission(self, principal: Principal, *, mission_id: str) -> Answer:
         """Why it is not running, or not finished."""
-        answer = await self._plane.decisions.why(mission_id, _requester(principal))
+        answer = await self._plane.decisions.why(mission_id, requester_of(principal))
         return Answer(
             body={
                 "mission_id": mission_id,
@@ -157,7 +159,7 @@ class PlaneService(WorkerOperations, OpsService):
 
     async def list_mission_artifacts(self, principal: Principal, *, mission_id: str) -> Answer:
         """What it left behind."""
-        found = await self._plane.decisions.artifacts(mission_id, _requester(principal))
+        found = await self._plane.decisions.artifacts(mission_id, requester_of(principal))
         return Answer(body={"artifacts": [dict(artifact) for artifact in found]})
 
     async def drain_lane(self, principal: Principal, *, vp_id: str, document: dict[str, Any], text: str) -> Answer:
@@ -179,10 +181,8 @@ class PlaneService(WorkerOperations, OpsService):
     async def _set_status(
         self, principal: Principal, vp_id: str, trigger: SessionTrigger, document: dict[str, Any]
     ) -> Answer:
-        requester = _requester(principal, reason=document["reason"])
-        if not requester.may_see(vp_id):
-            raise DraganError(ErrorCode.LANE_UNKNOWN, f"there is no lane {vp_id!r}")
-        await SessionRegistry(self._plane.store).set_status(vp_id, trigger, by=requester.by)
+        by = lane_admitted(principal, vp_id, reason=document["reason"])
+        await SessionRegistry(self._plane.store).set_status(vp_id, trigger, by=by)
         return await self.get_session(principal, vp_id=vp_id)
 
     async def explain_routing(self, principal: Principal, *, document: dict[str, Any], text: str) -> Answer:
@@ -194,13 +194,13 @@ class PlaneService(WorkerOperations, OpsService):
 
     async def list_sessions(self, principal: Principal) -> Answer:
         """Every lane session that the token may see."""
-        requester = _requester(principal)
+        requester = requester_of(principal)
         lanes = await self._plane.store.read(ListLanes())
         return Answer(body={"sessions": [session_record(lane) for lane in lanes if requester.may_see(lane.row.vp_id)]})
 
     async def get_session(self, principal: Principal, *, vp_id: str) -> Answer:
         """One lane session."""
-        lane = await self._plane.store.read(GetLane(vp_id=vp_id)) if _requester(principal).may_see(vp_id) else None
+        lane = await self._plane.store.read(GetLane(vp_id=vp_id)) if requester_of(principal).may_see(vp_id) else None
         if lane is None:
             raise DraganError(ErrorCode.SESSION_UNKNOWN, f"there is no lane session {vp_id!r}")
         return Answer(body=session_record(lane))
@@ -225,15 +225,14 @@ class PlaneService(WorkerOperations, OpsService):
         self, principal: Principal, *, vp_id: str, mission_limit: int = 50, event_limit: int = 200
     ) -> Answer:
         """Any lane's snapshot."""
-        if not _requester(principal).may_see(vp_id):
-            raise DraganError(ErrorCode.LANE_UNKNOWN, f"there is no lane {vp_id!r}")
+        lane_admitted(principal, vp_id)
         return Answer(body=await self._plane.snapshot(vp_id, mission_limit=mission_limit, event_limit=event_limit))
 
     async def verify_ledger(
         self, principal: Principal, *, after: int = 0, limit: int = 100, mission_id: str | None = None
     ) -> Answer:
         """A page of missions rebuilt from their events."""
-        requester = _requester(principal)
+        requester = requester_of(principal)
         if mission_id is not None:
             await self._plane.missions.get(mission_id, requester)
         elif requester.vp_ids is not None:
@@ -287,12 +286,3 @@ class PlaneService(WorkerOperations, OpsService):
         if stored.row.callback_url is not None:
             undelivered = await self._plane.store.read(CountUndelivered(mission_id=stored.row.mission_id))
         return mission_record(stored, undelivered=undelivered)
-
-
-def _requester(principal: Principal, *, reason: str | None = None) -> Requester:
-    operator = "ops:write" in principal.scopes
-    return Requester(
-        by=By(kind=Actor.OPERATOR if operator else Actor.CALLER, name=principal.name, reason=reason, way="api"),
-        source_instance_id=principal.source_instance_id,
-        vp_ids=principal.vp_ids,
-    )
