@@ -299,7 +299,7 @@ class RolloutPolicy(ContractRoot):
     """
     conditions: list[Condition]
     """
-    What evidence can show; rule ROL-4: each name once.
+    What evidence can show; rule ROL-4: each name once; rule ROL-7: only names that the standard policy explains.
     """
     decisions: list[Decision2]
     """

@@ -132,7 +132,7 @@ def _override_in_force(situation: Situation) -> str | None:
 def _rollback_triggered(situation: Situation) -> str | None:
     if situation.row.stage in (Stage.off, Stage.shadow):
         return None
-    return next(_triggers(situation), None)
+    return "; ".join(_triggers(situation)) or None
 
 
 def _triggers(situation: Situation) -> Iterator[str]:

@@ -56,6 +56,18 @@ def _conditions_declared(policy: Any) -> Iterator[Breach]:
             yield pointer, f"the condition {name} is not declared"
 
 
+@cache
+def _meanings() -> frozenset[str]:
+    standard = resources.read_document("rollout-policy", file="rollout-policy.json")
+    return frozenset(condition["name"] for condition in standard["conditions"])
+
+
+def _conditions_known(policy: Any) -> Iterator[Breach]:
+    for pointer, name in parts(policy, ("conditions", "*", "name")):
+        if name not in _meanings():
+            yield pointer, f"nothing says when {name} holds; there are {', '.join(sorted(_meanings()))}"
+
+
 def _every_stage_decided(policy: Any) -> Iterator[Breach]:
     for stage in _stages():
         rows = [(index, row["condition"]) for index, row in enumerate(policy["decisions"]) if row["stage"] == stage]
@@ -102,6 +114,7 @@ RULES: RulesByContract = {
         Rule.of("ROL-4", "Each condition is declared once.", _conditions_once),
         Rule.of("ROL-5", "Every condition of the table is declared.", _conditions_declared),
         Rule.of("ROL-6", "The last row of each stage, and no other, is `otherwise`.", _every_stage_decided),
+        Rule.of("ROL-7", "Every condition is one that the standard policy explains.", _conditions_known),
     ),
     "rollout-evidence": (
         Rule.of("EVI-1", "The first entry of a lane, and no other, has no previous digest.", _chain_starts_at_one),

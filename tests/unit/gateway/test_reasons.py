@@ -35,7 +35,7 @@ def test_the_reasons_are_those_of_the_contract_in_its_order() -> None:
 def test_the_stages_and_the_defaults_are_those_of_the_contract() -> None:
     contract = resources.read_document("lane")["properties"]["routing"]["properties"]
     assert [one.value for one in Stage] == contract["initial_stage"]["enum"]
-    assert route().stage == contract["initial_stage"]["default"]
+    assert route().rollout.stage == contract["initial_stage"]["default"]
     assert percent(Stage.limited_cohort, {}) == contract["cohort_percent"]["default"]
     assert percent(Stage.broadened, {}) == contract["broadened_percent"]["default"]
     needed = contract["signals_needed"]["default"]
