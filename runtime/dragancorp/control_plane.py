@@ -20,7 +20,7 @@ from dragancorp.clock import Clock, SystemClock
 from dragancorp.errors import DraganError, ErrorCode
 from dragancorp.executors.catalogue import make_executor
 from dragancorp.gateway.delegation import Delegation, Desk
-from dragancorp.gateway.routing import Decision, Route, Router
+from dragancorp.gateway.routing import Route, Router
 from dragancorp.gateway.standings import Standings
 from dragancorp.gateway.turn_counts import TurnCounts
 from dragancorp.gateway.turns import EventT, Primary, Turn, closing
@@ -88,7 +88,7 @@ class ControlPlane:
             clock,
             RolloutPolicy.read(settings.rollout_policy_file),
             [RolloutLane(vp_id=lane.vp_id, lane=lane.lane, flags=lane.flags) for lane in lanes],
-            changed=self.standings.forget,
+            changed=self.standings.refresh,
         )
         self.controller = RolloutController(self.rollouts, store, clock, instance_id=settings.instance_id)
         self.reconciler = Reconciler(store, clock)
@@ -147,8 +147,13 @@ class ControlPlane:
             asyncio.create_task(self.reconciler.run(), name="reconciler"),
             asyncio.create_task(self._flush_turns(), name="turn counts"),
             asyncio.create_task(self.retention.run(), name="retention"),
-            asyncio.create_task(self.controller.run(), name="rollout controller"),
         ]
+        if any(lane.flags.on for lane in self.lanes.values()):  # with every flag off nothing is read
+            await self.standings.refresh()
+            self._loops += [
+                asyncio.create_task(self.standings.run(), name="standings"),
+                asyncio.create_task(self.controller.run(), name="rollout controller"),
+            ]
         if serve_lanes:
             self._serve_lanes()
             await self._until_held()
@@ -187,7 +192,7 @@ class ControlPlane:
         raises, and `DelegationRefusedError` when the mission ended for a reason that has no fallback. With the
         lane's flags off nothing is read or written, and the primary's answer is passed on untouched.
         """
-        decision = await self._routed(turn)
+        decision = self.router.decide(turn, await self._unfinished(turn))
         self._turns.add(decision, self.clock.wall())
         if decision.delegate and decision.route is not None:
             lane = self.lanes[decision.route.vp_id]
@@ -204,19 +209,11 @@ class ControlPlane:
 
     async def explain(self, turn: Turn) -> dict[str, Any]:
         """Where a turn would go and what each lane says to it, as `specs/gateway-turn` has it; counts nothing."""
-        await self.standings.fresh()
         unfinished = await self._unfinished(turn)
         return {
             "decision": self.router.decide(turn, unfinished).as_json(),
             "considered": [decision.as_json() for decision in self.router.considered(turn, unfinished)],
         }
-
-    async def _routed(self, turn: Turn) -> Decision:
-        """Where a turn goes; with every lane off nothing is read."""
-        if not self.router.any_on:
-            return self.router.decide(turn)
-        await self.standings.fresh()
-        return self.router.decide(turn, await self._unfinished(turn))
 
     async def _unfinished(self, turn: Turn) -> dict[str, int]:
         """Unfinished missions of the lanes for which they decide; no lane that is off is among them."""

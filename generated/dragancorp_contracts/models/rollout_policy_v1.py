@@ -46,7 +46,7 @@ class Sustained(BaseModel):
     """
     rate_critical: int | float
     """
-    A fallback rate from here on forces the fallback.
+    A fallback rate from here on forces the fallback, given `rollback.min_missions`.
     """
     p95_watch_seconds: int | float
     """
@@ -54,7 +54,7 @@ class Sustained(BaseModel):
     """
     p95_critical_seconds: int | float
     """
-    A 95th percentile of latency from here on forces the fallback, in seconds.
+    A 95th percentile of latency from here on forces the fallback, in seconds, given `rollback.min_missions`.
     """
 
 

@@ -164,7 +164,6 @@ class Router:
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self.routes = tuple(routes)
-        self.any_on = any(route.flags.on for route in self.routes)
 
     def to_count(self, turn: Turn) -> list[str]:
         """Lanes whose unfinished missions the decision depends on; as a rule none, and then nothing is looked up."""

@@ -153,6 +153,11 @@ def _triggers(situation: Situation) -> Iterator[str]:
 
 
 def _sustained_critical(situation: Situation) -> str | None:
+    # One mission of one says little: what forces the fallback needs as many missions as a rollback does.
+    if (situation.sustained_numbers["missions_considered"] or 0) < situation.policy.document["rollback"][
+        "min_missions"
+    ]:
+        return None
     return _sustained(situation, "critical")
 
 

@@ -1,6 +1,6 @@
 """A lane's rollout: where it stands, evidence, and what operators and the controller do to it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -91,9 +91,9 @@ class Rollouts:
         policy: RolloutPolicy,
         lanes: Sequence[RolloutLane],
         *,
-        changed: Callable[[], None] = lambda: None,
+        changed: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """`changed` is called after every act of this process, so that its gateway need not wait to hear of it."""
+        """`changed` is awaited after every act of this process, so that its gateway knows at once."""
         self.policy = policy
         self.lanes = {lane.vp_id: lane for lane in lanes}
         self._store = store
@@ -226,7 +226,7 @@ class Rollouts:
             )
         )
         if then is not None:
-            self._changed()
+            await self._tell()
         return stepped
 
     async def advance(self, vp_id: str, to: Stage, by: By) -> None:
@@ -289,7 +289,11 @@ class Rollouts:
     async def _act(self, vp_id: str, command: RolloutCommand) -> None:
         lane = self.lane(vp_id)
         await self._store.execute(ActOnRollout(vp_id=vp_id, initial_stage=lane.initial_stage, command=command))
-        self._changed()
+        await self._tell()
+
+    async def _tell(self) -> None:
+        if self._changed is not None:
+            await self._changed()
 
     def _document(self, judged: Judged, by: By, window: Window) -> dict[str, Any]:
         now, row, flags = self._clock.wall(), judged.row, judged.lane.flags

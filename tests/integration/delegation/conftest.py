@@ -1,3 +1,4 @@
+import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -8,6 +9,7 @@ import pytest
 
 from dragancorp import control_plane
 from dragancorp.control_plane import ControlPlane
+from dragancorp.rollout.policy import standard_policy
 from dragancorp.settings import Settings
 from dragancorp_contracts.lifecycle import SessionState
 
@@ -45,6 +47,20 @@ def database_url(adapter: str, tmp_path: Path, request: pytest.FixtureRequest) -
     return f"sqlite:///{tmp_path / 'state.db'}"
 
 
+def patient_policy(folder: Path, **rollback: Any) -> Path:
+    """A policy under which no number of fallbacks, which many a test makes on purpose, rolls a lane back."""
+    document = dict(standard_policy().document)
+    document["rollback"] = {
+        **document["rollback"],
+        "min_missions": 500,
+        "consecutive_lane_failures": 500,
+        **rollback,
+    }
+    path = folder / "policy.json"
+    path.write_text(json.dumps(document))
+    return path
+
+
 @pytest.fixture
 async def open_gateway(database_url: str, tmp_path: Path) -> AsyncIterator[Opener]:
     """A function (lanes, agent, serve_lanes, **members of CODIE's lane) that opens a plane."""
@@ -55,6 +71,7 @@ async def open_gateway(database_url: str, tmp_path: Path) -> AsyncIterator[Opene
             *,
             agent: Agent | None = None,
             serve_lanes: bool = True,
+            policy: Path | None = None,
             **members: Any,
         ) -> Gateway:
             configured = (lane(**members),) if lanes is None else lanes
@@ -65,7 +82,7 @@ async def open_gateway(database_url: str, tmp_path: Path) -> AsyncIterator[Opene
                 data=tmp_path,
                 serve_lanes=serve_lanes,
                 clock=clock,
-                settings=Settings(instance_id="gateway-1"),
+                settings=Settings(instance_id="gateway-1", rollout_policy_file=policy or patient_policy(tmp_path)),
             )
             opened.push_async_callback(plane.close)
             gateway = Gateway(plane, agent or Agent(), clock)

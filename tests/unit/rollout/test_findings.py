@@ -106,11 +106,12 @@ CASES = [
     (situation(Stage.default_on, sample(60)), None, "SUSTAINED_DEFAULT_ON_HEALTHY", "none"),
     (situation(Stage.default_on, sample(60, 3)), "sustained_watch", "SUSTAINED_WATCH", "none"),
     (
-        situation(Stage.default_on, sample(9, 2)),
+        situation(Stage.default_on, sample(14, 3)),
         "sustained_critical",
         "SUSTAINED_FORCE_FALLBACK",
         "force_fallback",
     ),
+    (situation(Stage.default_on, sample(9, 9)), "sustained_watch", "SUSTAINED_WATCH", "none"),
     (situation(Stage.default_on, sample(0)), "no_traffic", "SUSTAINED_MONITOR_NO_TRAFFIC", "none"),
 ]
 

@@ -15,6 +15,7 @@ from dragancorp_contracts import resources
 
 TESTS = Path(__file__).parents[2]
 SEEN = "integration/delegation/test_what_the_caller_sees.py"
+STAGES = "integration/delegation/test_stages.py"
 STAY = "integration/delegation/test_turns_that_stay.py"
 WORKING = "integration/lanes/test_working.py"
 STOPPING = "integration/lanes/test_stopping.py"
@@ -78,6 +79,7 @@ FLAGS: Mapping[str, tuple[str, str]] = {
     "UA_CODER_VP_LEASE_TTL_SECONDS": (KNOBS, "test_the_environments_lease_time_comes_first"),
     "UA_INSTANCE_ID": (KNOBS, "test_the_planes_name_is_the_source_of_what_it_is_asked"),
     "UA_RETENTION_DAYS": (RETENTION, "test_the_plane_archives_by_itself_as_time_goes_by"),
+    "UA_ROLLOUT_POLICY_FILE": (STAGES, "test_the_lane_goes_by_the_policy_of_the_file"),
     "UA_RUNTIME_DB_URL": (SERVING, "UA_RUNTIME_DB_URL"),
     "UA_INTERNAL_API_TOKEN": (ACCESS, "test_the_internal_token_is_what_workers_show_and_a_token_that_is_configured"),
     "UA_OPS_TOKEN": (SERVING, "UA_OPS_TOKEN"),
