@@ -45,7 +45,7 @@ def markdown_log(vp_id: str, entries: Sequence[Mapping[str, Any]]) -> str:
 
 def _cell(text: str) -> str:
     one_line = " ".join(text.split())
-    for mark in "\\|`*_[]<>":
+    for mark in "\\|`*[]<>":
         one_line = one_line.replace(mark, f"\\{mark}")
     return "".join(character if character.isprintable() else "\ufffd" for character in one_line)
 

@@ -75,10 +75,10 @@ def gates(situation: Situation) -> list[Gate]:
     edge, numbers = situation.edge, situation.numbers
     if edge is None:
         return []
-    seen = numbers["missions_considered"] or 0
+    seen, observed = numbers["missions_considered"] or 0, _to_observe(situation)
     return [
         _at_least("missions", seen, edge["min_missions"]),
-        _at_least("observed since the promotion before", seen, _to_observe(situation)),
+        *([_at_least("observed since the promotion before", seen, observed)] if observed else []),
         _below("upper bound of the fallback rate", numbers["upper_bound"], edge["max_bound"], "{:.1%}"),
         *(
             [_below("fallback rate", numbers["fallback_rate"], edge["max_rate"], "{:.1%}")]
