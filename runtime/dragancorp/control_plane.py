@@ -20,7 +20,8 @@ from dragancorp.clock import Clock, SystemClock
 from dragancorp.errors import DraganError, ErrorCode
 from dragancorp.executors.catalogue import make_executor
 from dragancorp.gateway.delegation import Delegation, Desk
-from dragancorp.gateway.routing import Route, Router
+from dragancorp.gateway.routing import Route, Router, RoutingReason
+from dragancorp.gateway.shadow import Shadows
 from dragancorp.gateway.standings import Standings
 from dragancorp.gateway.turn_counts import TurnCounts
 from dragancorp.gateway.turns import EventT, Primary, Turn, closing
@@ -78,6 +79,8 @@ class ControlPlane:
             instance_id=settings.instance_id,
             refusers={lane.vp_id: make_executor(lane.lane["executor"]).refuse for lane in lanes},
         )
+        self._gateway = By(kind=Actor.GATEWAY, name=self.instance_id, way="gateway")
+        self.shadows = Shadows(store, self.missions, clock, self._gateway)
         self.decisions = Decisions(store, self.missions, clock)
         self.standings = Standings(store, clock)
         self.router = Router(
@@ -196,11 +199,12 @@ class ControlPlane:
         self._turns.add(decision, self.clock.wall())
         if decision.delegate and decision.route is not None:
             lane = self.lanes[decision.route.vp_id]
-            gateway = By(kind=Actor.GATEWAY, name=self.instance_id, way="gateway")
-            desk = Desk(store=self.store, missions=self.missions, clock=self.clock, gateway=gateway)
+            desk = Desk(store=self.store, missions=self.missions, clock=self.clock, gateway=self._gateway)
             answer: AsyncIterator[TurnEvent | EventT] = Delegation(
                 desk, decision.route, lane.policy, turn, primary
             ).events()
+        elif decision.reason is RoutingReason.SHADOW_MODE and decision.route is not None:
+            answer = self.shadows.beside(turn, self.lanes[decision.route.vp_id].policy, primary(turn))
         else:
             answer = primary(turn)
         async with closing(answer) as events:
@@ -250,6 +254,7 @@ class ControlPlane:
             return
         self._closed = True
         try:
+            await self.shadows.close()
             await self._stop_lanes(grace_seconds)
             for loop in self._loops:
                 await stop(loop)

@@ -190,6 +190,124 @@ class RoutingExplanation(BaseModel):
     """
 
 
+class Outcome(StrEnum):
+    """
+    How it ended.
+    """
+
+    answered = "answered"
+    failed = "failed"
+    left = "left"
+
+
+class Primary(BaseModel):
+    """
+    The primary path, which the caller heard.
+    """
+
+    model_config = ConfigDict(
+        extra="allow",
+        frozen=True,
+    )
+    outcome: Outcome
+    """
+    How it ended.
+    """
+    seconds: int | float
+    """
+    How long it took, in seconds.
+    """
+    characters: int
+    """
+    How much it said.
+    """
+
+
+class Outcome3(StrEnum):
+    """
+    How it ended.
+    """
+
+    completed = "completed"
+    failed = "failed"
+    cancelled = "cancelled"
+    timed_out = "timed_out"
+
+
+class Lane(BaseModel):
+    """
+    The lane, beside it.
+    """
+
+    model_config = ConfigDict(
+        extra="allow",
+        frozen=True,
+    )
+    outcome: Outcome3
+    """
+    How it ended.
+    """
+    seconds: int | float
+    """
+    How long it took, in seconds.
+    """
+    characters: int
+    """
+    How much it said.
+    """
+    reason_code: StrictStr | MISSING = MISSING
+    """
+    Why it did not complete.
+    """
+    queue_seconds: int | float | MISSING = MISSING
+    """
+    How long it waited before that, in seconds; left out: never claimed.
+    """
+
+
+class ShadowComparison(BaseModel):
+    """
+    A turn that the primary path answered and a lane ran in its shadow: how both ended, and how far apart they are.
+    """
+
+    model_config = ConfigDict(
+        extra="allow",
+        frozen=True,
+    )
+    mission_id: StrictStr
+    """
+    The shadow mission.
+    """
+    vp_id: StrictStr
+    """
+    The lane.
+    """
+    compared_at: StrictStr
+    """
+    When.
+    """
+    primary: Primary
+    """
+    The primary path, which the caller heard.
+    """
+    lane: Lane
+    """
+    The lane, beside it.
+    """
+    similarity: int | float | None
+    """
+    How alike the two answers are, from 0 to 1, by their words; null where one said nothing.
+    """
+    changed_files: int
+    """
+    How many files the lane left as artifacts.
+    """
+    measures: dict[str, Any] | MISSING = MISSING
+    """
+    What else the gateway's own comparison measured, by name.
+    """
+
+
 class TurnEvent(ContractRoot):
     """
     What a gateway's caller sees of a delegated turn, beside the primary path's own events.

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from pydantic import MISSING, BaseModel, ConfigDict, StrictBool, StrictStr
 
 from ..judge import ContractRoot
-from . import common_v1, mission_envelope_v1, mission_event_v1
+from . import common_v1, gateway_turn_v1, mission_envelope_v1, mission_event_v1
 
 
 class Status(StrEnum):
@@ -401,6 +401,10 @@ class MissionRecord(BaseModel):
     envelope: mission_envelope_v1.MissionEnvelope
     """
     The envelope, with what the control plane assigned.
+    """
+    comparison: gateway_turn_v1.ShadowComparison | MISSING = MISSING
+    """
+    Of a shadow mission: how it compares with what the primary path answered.
     """
 
 

@@ -13,12 +13,11 @@ import structlog
 from dragancorp.clock import Clock
 from dragancorp.errors import DraganError, ErrorCode
 from dragancorp.gateway.routing import Route
+from dragancorp.gateway.turn_envelope import delegated_envelope
 from dragancorp.gateway.turns import DelegationRefusedError, EventT, Primary, Turn, closing, error_text
-from dragancorp.jsonio import digest
 from dragancorp.lifecycle.commands import By, Fence, MissionCommand
 from dragancorp.lifecycle.facts import LanePolicy
 from dragancorp.missions.commands import Missions, Requester
-from dragancorp.registry.identifiers import new_id
 from dragancorp.registry.operations import RenewHold, StepMission, Stepped
 from dragancorp.registry.port import Store
 from dragancorp.registry.queries import GetLane, GetMission
@@ -123,7 +122,7 @@ class Delegation(Generic[EventT]):
         """Store the mission, so that even a caller cancelled meanwhile knows which one to end."""
         requester = Requester(by=self._desk.gateway)
         try:
-            envelope = self._envelope()
+            envelope = delegated_envelope(self._turn, self._route.vp_id)
             self._mission_id = envelope["mission_id"]
             dispatched = await self._desk.missions.dispatch(envelope, requester, kind=MissionKind.DELEGATED)
         except (DraganError, UnicodeEncodeError) as error:
@@ -133,20 +132,6 @@ class Delegation(Generic[EventT]):
             raise
         # The same turn again is the same mission, whatever id was made up for it here.
         self._mission_id = dispatched.mission.row.mission_id
-
-    def _envelope(self) -> dict[str, Any]:
-        """The turn as a mission. What the gateway sets itself comes first, but for the lane, which routing chose."""
-        turn = self._turn
-        return {
-            "mission_type": "coding",
-            "priority_class": "interactive",
-            "mission_id": new_id("m"),
-            "objective": turn.text or "(no text)",
-            # A digest: session and turn ids may be longer than a key, and no two pairs may share one.
-            "idempotency_key": f"turn-{digest([turn.session_id, turn.turn_id or new_id('t')])}",
-            **turn.mission,
-            "vp_id": self._route.vp_id,
-        }
 
     async def _follow(self) -> AsyncIterator[TurnEvent | EventT]:
         """Pass on the lane's events until the mission ends or the primary path must take over."""

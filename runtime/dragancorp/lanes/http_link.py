@@ -17,7 +17,7 @@ from dragancorp.lifecycle.facts import LanePolicy
 from dragancorp.registry.operations import HeldMission
 from dragancorp_contracts.api.operations import UPLOAD_ARTIFACT
 from dragancorp_contracts.client import AnswerUnreadable, Client, ProblemError, ServerUnreachable
-from dragancorp_contracts.lifecycle import SessionState
+from dragancorp_contracts.lifecycle import MissionKind, SessionState
 
 Address = tuple[str, str | None]
 """A plane's URL, and the token it takes."""
@@ -227,6 +227,7 @@ def _claimed(lease: Lease, record: Mapping[str, Any]) -> Claimed:
         usage=record.get("usage", {}),
         envelope=record["envelope"],
         decision=record.get("decision"),
+        shadow=record["kind"] == MissionKind.SHADOW,
     )
 
 

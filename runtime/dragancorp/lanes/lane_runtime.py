@@ -247,7 +247,7 @@ class LaneRuntime:
             while not keeper.lost.is_set() and not (self._stopping.is_set() and claimed is None):
                 if claimed is None:
                     claimed = await self._unless_stopping(self._claim(keeper))
-                elif workspace is not None and guard is not None:
+                elif workspace is not None and guard is not None and not claimed.shadow:
                     guard.change_ttl(keeper.policy.lease_ttl)
                     claimed = await self._mission(keeper, executor, workspace, guard, claimed)
                 else:
@@ -277,9 +277,8 @@ class LaneRuntime:
         """Run one mission in a workspace of its own."""
         setup, mission_id = self._setup, claimed.mission_id
         try:
-            workspace = await asyncio.to_thread(
-                prepare, setup.root, setup.vp_id, setup.workspace, mission_id=mission_id
-            )
+            apart = {**setup.workspace, "scope": "mission"}  # a shadow has its own also where the others share one
+            workspace = await asyncio.to_thread(prepare, setup.root, setup.vp_id, apart, mission_id=mission_id)
         except DraganError as error:
             # The mission's own workspace, so the mission's own failure: the lane goes on.
             key = f"{claimed.attempt}-workspace"

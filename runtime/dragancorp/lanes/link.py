@@ -65,6 +65,7 @@ class Claimed:
     usage: Mapping[str, Any]
     envelope: Mapping[str, Any]
     decision: Mapping[str, Any] | None = None  # what let it go on after it had given up its slot
+    shadow: bool = False  # nobody waits for it, and it has a workspace of its own
 
 
 @dataclass(frozen=True, kw_only=True)

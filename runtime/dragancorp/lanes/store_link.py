@@ -22,7 +22,7 @@ from dragancorp.registry.operations import (
 )
 from dragancorp.registry.port import Store, lane_topic
 from dragancorp.registry.queries import GetLane, ListHeld
-from dragancorp_contracts.lifecycle import Actor, Holder, SessionTrigger
+from dragancorp_contracts.lifecycle import Actor, Holder, MissionKind, SessionTrigger
 
 CLAIM_PAUSE_SECONDS = 1.0  # the safety net under the wake-ups: what becomes due by the clock alone
 
@@ -212,6 +212,7 @@ def claimed_from(stored: Stored) -> Claimed:
         usage=row.usage,
         envelope=whole(stored, loads(stored.document)),
         decision=stored.decision,
+        shadow=row.kind is MissionKind.SHADOW,
     )
 
 

@@ -17,7 +17,8 @@ Envelope = Mapping[str, Any]
 # What the control plane may assign is not part of the request: a repeat that leaves it out is the same request.
 ASSIGNABLE = ("mission_id", "vp_session_id", "vp_runtime_id", "source_instance_id", "trace_id", "created_at")
 PRIORITY_RANK = {"interactive": 0, "deadline": 1, "background": 2}
-PRIORITY_CLASS = {rank: name for name, rank in PRIORITY_RANK.items()}
+SHADOW_RANK = 3  # behind every other: what nobody waits for
+PRIORITY_CLASS = {rank: name for name, rank in PRIORITY_RANK.items()} | {SHADOW_RANK: "background"}
 MICRO = 1_000_000
 EARLIEST = datetime(1000, 1, 1, tzinfo=UTC)
 
@@ -65,7 +66,9 @@ def draft(
         source_instance_id=source_instance_id,
         idempotency_key=envelope["idempotency_key"],
         request_digest=request_digest(envelope),
-        priority_rank=PRIORITY_RANK[envelope.get("priority_class", "background")],
+        priority_rank=SHADOW_RANK
+        if kind is MissionKind.SHADOW
+        else PRIORITY_RANK[envelope.get("priority_class", "background")],
         traffic=envelope.get("traffic", "real"),
         trace_id=assigned["trace_id"],
         parent_mission_id=envelope.get("parent_mission_id"),

@@ -65,12 +65,16 @@ SESSION_MEMBERS = (
 )
 
 
-def mission_record(stored: Stored, *, undelivered: int | None = None) -> dict[str, Any]:
-    """A mission as `MissionRecord`; `undelivered` callbacks where the mission has any."""
+def mission_record(
+    stored: Stored, *, undelivered: int | None = None, comparison: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """A mission as `MissionRecord`; `undelivered` callbacks where it has any, its `comparison` where it is a shadow."""
     record = _members(stored.row, MISSION_MEMBERS)
     record["priority_class"] = PRIORITY_CLASS[stored.row.priority_rank]
     if undelivered is not None:
         record["callback_undelivered"] = undelivered
+    if comparison is not None:
+        record["comparison"] = dict(comparison)
     if stored.decision is not None:
         record["decision"] = dict(stored.decision)
     record["envelope"] = whole(stored, json.loads(stored.document))  # judged when it came in

@@ -9,7 +9,15 @@ from dragancorp.jsonio import loads
 from dragancorp.registry.archive import DropArchived
 from dragancorp.registry.operations import Stored
 from dragancorp.registry.statements import word
-from dragancorp.registry.tables import ARCHIVED_MISSIONS, ARTIFACTS, MISSION_EVENTS, MISSIONS, OUTBOX, RECEIPTS
+from dragancorp.registry.tables import (
+    ARCHIVED_MISSIONS,
+    ARTIFACTS,
+    COMPARISONS,
+    MISSION_EVENTS,
+    MISSIONS,
+    OUTBOX,
+    RECEIPTS,
+)
 from dragancorp.registry.transaction import UNFINISHED, Transaction, is_orphan_signal
 
 _of_mission: BindParameter[str] = bindparam("of_mission")
@@ -32,7 +40,7 @@ UNFINISHED_RELATIVES = (
 # In this order, so that nothing is left that refers to what is gone.
 DELETES = tuple(
     delete(table).where(table.c.mission_id == _of_mission)
-    for table in (OUTBOX, RECEIPTS, ARTIFACTS, MISSION_EVENTS, MISSIONS)
+    for table in (OUTBOX, RECEIPTS, ARTIFACTS, COMPARISONS, MISSION_EVENTS, MISSIONS)
 )
 INSERT_ARCHIVED = insert(ARCHIVED_MISSIONS)
 

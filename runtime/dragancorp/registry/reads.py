@@ -12,6 +12,7 @@ from dragancorp.lifecycle.facts import LanePolicy
 from dragancorp.lifecycle.rows import MissionRow
 from dragancorp.registry import queries, statements
 from dragancorp.registry.audit_reads import AUDITS
+from dragancorp.registry.comparisons import GetComparison, get_comparison
 from dragancorp.registry.operations import HeldMission, Stored
 from dragancorp.registry.queries import Query
 from dragancorp.registry.rollout_reads import ROLLOUT_READS
@@ -204,6 +205,7 @@ READS: Mapping[type[Query[Any]], Callable[[Connection, Any], Any]] = {
     queries.ListArtifacts: _list_artifacts,
     queries.GetQueuePlace: _get_queue_place,
     **AUDITS,
+    GetComparison: get_comparison,
     **ROLLOUT_READS,
 }
 

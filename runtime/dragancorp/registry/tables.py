@@ -324,6 +324,15 @@ class VpRolloutEvidence(RegistryTable, table=True):
     document: str
 
 
+class VpShadowComparison(RegistryTable, table=True):
+    """How a shadow mission compares with what the primary path answered."""
+
+    __tablename__ = "vp_shadow_comparisons"
+
+    mission_id: str = Field(primary_key=True, foreign_key="vp_missions.mission_id")
+    document: str
+
+
 SESSIONS = VpSession.__table__
 MISSIONS = VpMission.__table__
 MISSION_EVENTS = VpMissionEvent.__table__
@@ -334,6 +343,7 @@ OUTBOX = VpOutbox.__table__
 COUNTERS = VpCounter.__table__
 TURN_MINUTES = VpTurnMinute.__table__
 ARCHIVED_MISSIONS = VpArchivedMission.__table__
+COMPARISONS = VpShadowComparison.__table__
 ROLLOUTS = VpRollout.__table__
 ROLLOUT_CHANGES = VpRolloutChange.__table__
 ROLLOUT_EVIDENCE = VpRolloutEvidence.__table__

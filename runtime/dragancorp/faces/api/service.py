@@ -17,6 +17,7 @@ from dragancorp.gateway.turns import Turn
 from dragancorp.missions.ledger import verify_page
 from dragancorp.missions.records import mission_record, session_record
 from dragancorp.missions.retention import AT_MOST
+from dragancorp.registry.comparisons import GetComparison
 from dragancorp.registry.contract import SessionRegistry
 from dragancorp.registry.operations import Dispatched, Stored
 from dragancorp.registry.queries import CountUndelivered, GetLane, ListLanes, ReadLedger
@@ -25,7 +26,7 @@ from dragancorp_contracts.api.docs_page import docs_page
 from dragancorp_contracts.api.document import openapi_document
 from dragancorp_contracts.api.records import Answer, EventStream, Principal
 from dragancorp_contracts.api.service import OpsService
-from dragancorp_contracts.lifecycle import MissionState, SessionTrigger
+from dragancorp_contracts.lifecycle import MissionKind, MissionState, SessionTrigger
 
 CODER_VP = "vp.coder.primary"
 OPENAPI = openapi_document()
@@ -285,4 +286,7 @@ class PlaneService(WorkerOperations, RolloutOperations, OpsService):
         undelivered = None
         if stored.row.callback_url is not None:
             undelivered = await self._plane.store.read(CountUndelivered(mission_id=stored.row.mission_id))
-        return mission_record(stored, undelivered=undelivered)
+        comparison = None
+        if stored.row.kind is MissionKind.SHADOW:
+            comparison = await self._plane.store.read(GetComparison(mission_id=stored.row.mission_id))
+        return mission_record(stored, undelivered=undelivered, comparison=comparison)
