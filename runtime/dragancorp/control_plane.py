@@ -40,6 +40,7 @@ from dragancorp.registry.migrations import Phase, Revision, SchemaState
 from dragancorp.registry.operations import ConfigureLane, ProbeWrite
 from dragancorp.registry.port import Store, lane_topic
 from dragancorp.registry.queries import GetLane, ListLanes, ReadSnapshot
+from dragancorp.registry.rollouts import ReadCounters
 from dragancorp.registry.sqlite import SqliteStore
 from dragancorp.rollout.controller import RolloutController
 from dragancorp.rollout.effect import RolloutLane
@@ -234,6 +235,24 @@ class ControlPlane:
         await self._turns.flush(self.store)
         parts = await self.store.read(ReadSnapshot(vp_id=vp_id, mission_limit=mission_limit, event_limit=event_limit))
         return snapshot(vp_id, parts, mission_limit=mission_limit, event_limit=event_limit, now=self.clock.wall())
+
+    async def prometheus_text(self) -> str:
+        """How the plane and its lanes are, in Prometheus' text format."""
+        from dragancorp import __version__
+        from dragancorp.rollout.prometheus import LaneMeasured, PlaneMeasured
+
+        await self._turns.flush(self.store)
+        counters = await self.store.read(ReadCounters())
+        measured = [
+            LaneMeasured(
+                record=record,
+                counters=counters.get(record.row.vp_id, {}),
+                judged=await self.rollouts.judged(record.row.vp_id),
+            )
+            for record in await self.store.read(ListLanes())
+            if record.row.vp_id in self.lanes
+        ]
+        return PlaneMeasured(measured, version=__version__, instance_id=self.instance_id).text()
 
     async def check_writable(self) -> None:
         """Return once a write has been committed. Raises `storage_busy`, `storage_failed`, `shutting_down`."""

@@ -349,7 +349,8 @@ def build_handlers(service: OpsService, authenticate: Authenticate) -> list[HTTP
 
     async def get_prometheus_metrics(request: AnyRequest) -> Response[Any]:
         call = await receive(operations.GET_PROMETHEUS_METRICS, request, authenticate)
-        raise AssertionError(f"{call} reached an operation that is not served")
+        answer = await service.get_prometheus_metrics(call.principal, **call.arguments)
+        return respond(operations.GET_PROMETHEUS_METRICS, answer)
 
     handlers.append(_handler(operations.GET_PROMETHEUS_METRICS)(get_prometheus_metrics))
 

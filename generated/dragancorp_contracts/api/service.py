@@ -611,6 +611,19 @@ class OpsService(ABC):
         """
 
     @abstractmethod
+    async def get_prometheus_metrics(
+        self,
+        principal: Principal,
+    ) -> Answer:
+        """Metrics for Prometheus.
+
+        Names and units by Prometheus' conventions; labels name lanes, states, events and reasons, never a mission or
+        a session.
+
+        `GET /metrics`; answers 200.
+        """
+
+    @abstractmethod
     async def verify_ledger(
         self,
         principal: Principal,

@@ -631,6 +631,18 @@ class Client(Transport):
 
         return as_model(RolloutEvidence, reply.document)
 
+    async def get_prometheus_metrics(
+        self,
+    ) -> str:
+        """Metrics for Prometheus.
+
+        Names and units by Prometheus' conventions; labels name lanes, states, events and reasons, never a mission or
+        a session.
+        """
+        arguments: dict[str, Any] = {}
+        reply = await self.call(operations.GET_PROMETHEUS_METRICS, arguments)
+        return str(reply.document)
+
     async def verify_ledger(
         self,
         *,

@@ -631,6 +631,18 @@ class SyncClient(SyncTransport):
 
         return as_model(RolloutEvidence, reply.document)
 
+    def get_prometheus_metrics(
+        self,
+    ) -> str:
+        """Metrics for Prometheus.
+
+        Names and units by Prometheus' conventions; labels name lanes, states, events and reasons, never a mission or
+        a session.
+        """
+        arguments: dict[str, Any] = {}
+        reply = self.call(operations.GET_PROMETHEUS_METRICS, arguments)
+        return str(reply.document)
+
     def verify_ledger(
         self,
         *,

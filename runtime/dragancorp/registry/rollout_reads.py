@@ -71,6 +71,17 @@ def _read_observed(connection: Connection, query: rollouts.ReadObserved) -> roll
     )
 
 
+def _read_counters(
+    connection: Connection, query: rollouts.ReadCounters
+) -> Mapping[str, Mapping[str, Mapping[str, int]]]:
+    counters = COUNTERS.c
+    key = (counters.vp_id, counters.kind, counters.name)
+    found: dict[str, dict[str, dict[str, int]]] = {}
+    for vp_id, kind, name, value in connection.execute(select(*key, func.sum(counters.value)).group_by(*key)).all():
+        found.setdefault(vp_id, {}).setdefault(kind, {})[name] = int(value)
+    return found
+
+
 def _read_marks(connection: Connection, query: rollouts.ReadMarks) -> Mapping[str, int]:
     counters = COUNTERS.c
     statement = select(counters.vp_id, func.sum(counters.value)).where(
@@ -85,4 +96,5 @@ ROLLOUT_READS: Mapping[type[Query[Any]], Callable[[Connection, Any], Any]] = {
     rollouts.ReadEvidence: _read_evidence,
     rollouts.ReadObserved: _read_observed,
     rollouts.ReadMarks: _read_marks,
+    rollouts.ReadCounters: _read_counters,
 }

@@ -99,5 +99,10 @@ class ReadObserved(Query[Observed]):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReadCounters(Query[Mapping[str, Mapping[str, Mapping[str, int]]]]):
+    """The counts that the writer keeps, by vp_id, kind and name."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReadMarks(Query[Mapping[str, int]]):
     """How many ledger entries each lane has left, by vp_id: the same number means that nothing happened."""

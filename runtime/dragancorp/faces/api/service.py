@@ -250,6 +250,12 @@ class PlaneService(WorkerOperations, RolloutOperations, OpsService):
         archive = None if done.archive is None else str(done.archive)
         return Answer(body={"missions": done.missions, "entries": done.entries, "archive": archive, "more": done.more})
 
+    async def get_prometheus_metrics(self, principal: Principal) -> Answer:
+        """For Prometheus."""
+        if principal.vp_ids is not None:
+            raise DraganError(ErrorCode.SCOPE_MISSING, "the token sees some lanes only, and this is about all")
+        return Answer(body=await self._plane.prometheus_text())
+
     async def get_health(self) -> Answer:
         """Alive."""
         return Answer(body={"status": "ok", "version": __version__})
