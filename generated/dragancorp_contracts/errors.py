@@ -32,6 +32,8 @@ class ErrorCode(StrEnum):
     LEASE_HELD = "lease_held"
     LANE_BUSY = "lane_busy"
     GATE_HELD = "gate_held"
+    SESSION_BUSY = "session_busy"
+    PRIMARY_MISSING = "primary_missing"
     RECEIPT_MISSING = "receipt_missing"
     EVENTS_GONE = "events_gone"
     BODY_TOO_LARGE = "body_too_large"
@@ -218,6 +220,20 @@ CATALOGUE: Mapping[ErrorCode, CatalogueEntry] = MappingProxyType(
             status=409,
             title="The gates of the rollout hold",
             hint="Read `dragan rollout status LANE`: it names what is missing; capture again when there is more traffic.",
+            retryable=False,
+        ),
+        ErrorCode.SESSION_BUSY: CatalogueEntry(
+            code=ErrorCode.SESSION_BUSY,
+            status=409,
+            title="The session is answering another turn",
+            hint="Wait for its turn_ended, or cancel the session.",
+            retryable=True,
+        ),
+        ErrorCode.PRIMARY_MISSING: CatalogueEntry(
+            code=ErrorCode.PRIMARY_MISSING,
+            status=409,
+            title="This control plane has no primary agent, so it takes no turns",
+            hint="Start `dragan dev` with --primary, or give ControlPlane.open(primary=...).",
             retryable=False,
         ),
         ErrorCode.RECEIPT_MISSING: CatalogueEntry(

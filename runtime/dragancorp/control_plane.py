@@ -21,6 +21,7 @@ from dragancorp.errors import DraganError, ErrorCode
 from dragancorp.executors.catalogue import make_executor
 from dragancorp.gateway.delegation import Delegation, Desk
 from dragancorp.gateway.routing import Route, Router, RoutingReason
+from dragancorp.gateway.sessions import GatewaySessions
 from dragancorp.gateway.shadow import Shadows
 from dragancorp.gateway.standings import Standings
 from dragancorp.gateway.turn_counts import TurnCounts
@@ -68,7 +69,14 @@ class ControlPlane:
     """A running control plane. Open it with `ControlPlane.open`; it is an async context manager too."""
 
     def __init__(
-        self, store: Store, lanes: Sequence[ConfiguredLane], clock: Clock, settings: Settings, *, data: Path
+        self,
+        store: Store,
+        lanes: Sequence[ConfiguredLane],
+        clock: Clock,
+        settings: Settings,
+        *,
+        data: Path,
+        primary: Primary[Any] | None = None,
     ) -> None:
         self.store = store
         self.clock = clock
@@ -82,6 +90,7 @@ class ControlPlane:
         )
         self._gateway = By(kind=Actor.GATEWAY, name=self.instance_id, way="gateway")
         self.shadows = Shadows(store, self.missions, clock, self._gateway)
+        self.sessions = GatewaySessions(clock, None if primary is None else partial(self.delegate, primary=primary))
         self.decisions = Decisions(store, self.missions, clock)
         self.standings = Standings(store, clock)
         self.router = Router(
@@ -113,12 +122,14 @@ class ControlPlane:
         serve_lanes: bool = True,
         clock: Clock | None = None,
         settings: Settings | None = None,
+        primary: Primary[Any] | None = None,
     ) -> Self:
         """Open the registry at `url` (`sqlite:///path`, `postgresql://...`), configure the lanes, start the reconciler.
 
         `lanes` is a lanes file or lane configurations; `data` is where lanes and archives are kept (default: beside the
         file, or the present folder for PostgreSQL); with `serve_lanes` this process works for its enabled lanes
         itself, and they hold their leases when this returns, unless one cannot get it within `FIRST_LEASE_SECONDS`.
+        `primary` answers the turns of gateway sessions; without one there are none.
         Errors: `lanes_file_invalid`, `document_invalid` for configurations that break a rule, `database_owned`,
         `database_newer`, `data_folder_unusable`, `settings_invalid`, `storage_failed`, `storage_busy`.
         """
@@ -129,7 +140,7 @@ class ControlPlane:
         folder = data or beside
         configured = configure_lanes(known, folder / "lanes")
         store = await open_store(url, clock)
-        plane = cls(store, configured, clock, settings, data=folder)
+        plane = cls(store, configured, clock, settings, data=folder, primary=primary)
         try:
             await plane._start(serve_lanes=serve_lanes)
         except BaseException:
@@ -273,6 +284,7 @@ class ControlPlane:
             return
         self._closed = True
         try:
+            await self.sessions.close()
             await self.shadows.close()
             await self._stop_lanes(grace_seconds)
             for loop in self._loops:

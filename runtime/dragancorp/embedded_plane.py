@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from dragancorp.clock import Clock, SystemClock
 from dragancorp.control_plane import ControlPlane
@@ -38,6 +38,7 @@ class EmbeddedPlane:
         serve_lanes: bool = True,
         clock: Clock | None = None,
         settings: Settings | None = None,
+        primary: Primary[Any] | None = None,
         grace_seconds: float = 0.0,
     ) -> None:
         self.clock = clock or SystemClock()
@@ -50,6 +51,7 @@ class EmbeddedPlane:
             serve_lanes=serve_lanes,
             clock=self.clock,
             settings=settings,
+            primary=primary,
         )
         self._grace_seconds = grace_seconds
         self._plane: ControlPlane | None = None

@@ -331,19 +331,22 @@ def build_handlers(service: OpsService, authenticate: Authenticate) -> list[HTTP
 
     async def open_gateway_session(request: AnyRequest) -> Response[Any]:
         call = await receive(operations.OPEN_GATEWAY_SESSION, request, authenticate)
-        raise AssertionError(f"{call} reached an operation that is not served")
+        answer = await service.open_gateway_session(call.principal, **call.arguments)
+        return respond(operations.OPEN_GATEWAY_SESSION, answer)
 
     handlers.append(_handler(operations.OPEN_GATEWAY_SESSION)(open_gateway_session))
 
     async def get_gateway_session(request: AnyRequest) -> Response[Any]:
         call = await receive(operations.GET_GATEWAY_SESSION, request, authenticate)
-        raise AssertionError(f"{call} reached an operation that is not served")
+        answer = await service.get_gateway_session(call.principal, **call.arguments)
+        return respond(operations.GET_GATEWAY_SESSION, answer)
 
     handlers.append(_handler(operations.GET_GATEWAY_SESSION)(get_gateway_session))
 
     async def cancel_gateway_session(request: AnyRequest) -> Response[Any]:
         call = await receive(operations.CANCEL_GATEWAY_SESSION, request, authenticate)
-        raise AssertionError(f"{call} reached an operation that is not served")
+        answer = await service.cancel_gateway_session(call.principal, **call.arguments)
+        return respond(operations.CANCEL_GATEWAY_SESSION, answer)
 
     handlers.append(_handler(operations.CANCEL_GATEWAY_SESSION)(cancel_gateway_session))
 

@@ -611,6 +611,53 @@ class OpsService(ABC):
         """
 
     @abstractmethod
+    async def open_gateway_session(
+        self,
+        principal: Principal,
+        *,
+        document: dict[str, Any] | None = None,
+        text: str | None = None,
+    ) -> Answer:
+        """Open a gateway session.
+
+        A session takes turns over its WebSocket, `/api/v1/sessions/{session_id}/stream`. One that is open already is
+        answered as it is.
+
+        `POST /api/v1/sessions`; answers 201.
+        """
+
+    @abstractmethod
+    async def get_gateway_session(
+        self,
+        principal: Principal,
+        *,
+        session_id: str,
+    ) -> Answer:
+        """Show a gateway session.
+
+        Its running turns.
+
+        `GET /api/v1/sessions/{session_id}`; answers 200.
+        """
+
+    @abstractmethod
+    async def cancel_gateway_session(
+        self,
+        principal: Principal,
+        *,
+        session_id: str,
+        document: dict[str, Any] | None = None,
+        text: str | None = None,
+    ) -> Answer:
+        """Cancel a gateway session.
+
+        Ends its turn and asks for the end of its mission, whose processes are killed by the lane's deadline at the
+        latest. The session stays open.
+
+        `POST /api/v1/ops/sessions/{session_id}/cancel`; answers 200.
+        """
+
+    @abstractmethod
     async def get_prometheus_metrics(
         self,
         principal: Principal,

@@ -631,6 +631,49 @@ class SyncClient(SyncTransport):
 
         return as_model(RolloutEvidence, reply.document)
 
+    def open_gateway_session(
+        self,
+        document: Mapping[str, Any] | ContractRoot | None = None,
+    ) -> dict[str, Any]:
+        """Open a gateway session.
+
+        A session takes turns over its WebSocket, `/api/v1/sessions/{session_id}/stream`. One that is open already is
+        answered as it is.
+        """
+        arguments: dict[str, Any] = {}
+        reply = self.call(operations.OPEN_GATEWAY_SESSION, arguments, document=document)
+        return as_object(reply.document)
+
+    def get_gateway_session(
+        self,
+        session_id: str,
+    ) -> dict[str, Any]:
+        """Show a gateway session.
+
+        Its running turns.
+        """
+        arguments: dict[str, Any] = {
+            "session_id": session_id,
+        }
+        reply = self.call(operations.GET_GATEWAY_SESSION, arguments)
+        return as_object(reply.document)
+
+    def cancel_gateway_session(
+        self,
+        session_id: str,
+        document: Mapping[str, Any] | ContractRoot | None = None,
+    ) -> dict[str, Any]:
+        """Cancel a gateway session.
+
+        Ends its turn and asks for the end of its mission, whose processes are killed by the lane's deadline at the
+        latest. The session stays open.
+        """
+        arguments: dict[str, Any] = {
+            "session_id": session_id,
+        }
+        reply = self.call(operations.CANCEL_GATEWAY_SESSION, arguments, document=document)
+        return as_object(reply.document)
+
     def get_prometheus_metrics(
         self,
     ) -> str:

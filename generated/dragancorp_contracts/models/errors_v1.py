@@ -35,6 +35,8 @@ class Code(StrEnum):
     lease_held = "lease_held"
     lane_busy = "lane_busy"
     gate_held = "gate_held"
+    session_busy = "session_busy"
+    primary_missing = "primary_missing"
     receipt_missing = "receipt_missing"
     events_gone = "events_gone"
     body_too_large = "body_too_large"

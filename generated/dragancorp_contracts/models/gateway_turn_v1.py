@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from pydantic import MISSING, BaseModel, ConfigDict, StrictBool, StrictStr
 
 from ..judge import ContractRoot
-from . import mission_event_v1
+from . import errors_v1, mission_event_v1
 
 
 class Kind(StrEnum):
@@ -308,6 +308,30 @@ class ShadowComparison(BaseModel):
     """
 
 
+class Type(StrEnum):
+    """
+    turn_started; event: what a lane does; answer: what the primary path says; turn_ended; and, outside the numbering, duplicate: that turn was taken before, and its frames begin after `cursor`; gap: what was asked for is not kept any more, and what is begins after `cursor`.
+    """
+
+    turn_started = "turn_started"
+    event = "event"
+    answer = "answer"
+    turn_ended = "turn_ended"
+    duplicate = "duplicate"
+    gap = "gap"
+
+
+class Outcome4(StrEnum):
+    """
+    With turn_ended: how.
+    """
+
+    answered = "answered"
+    failed = "failed"
+    refused = "refused"
+    cancelled = "cancelled"
+
+
 class TurnEvent(ContractRoot):
     """
     What a gateway's caller sees of a delegated turn, beside the primary path's own events.
@@ -353,4 +377,47 @@ class TurnEvent(ContractRoot):
     event: mission_event_v1.MissionEvent | MISSING = MISSING
     """
     The lane's event, for lane_event and mission_blocked.
+    """
+
+
+class SessionFrame(BaseModel):
+    """
+    What a gateway session says over its WebSocket: one step of a turn, numbered, so that a reader who lost the connection goes on where it was.
+    """
+
+    model_config = ConfigDict(
+        extra="allow",
+        frozen=True,
+    )
+    cursor: int
+    """
+    Its place in the session, from 1, without gaps.
+    """
+    type: Type
+    """
+    turn_started; event: what a lane does; answer: what the primary path says; turn_ended; and, outside the numbering, duplicate: that turn was taken before, and its frames begin after `cursor`; gap: what was asked for is not kept any more, and what is begins after `cursor`.
+    """
+    turn_id: StrictStr | MISSING = MISSING
+    """
+    The turn: the caller's own name for it, or the one it was given.
+    """
+    event: TurnEvent | MISSING = MISSING
+    """
+    With event: what the lane does.
+    """
+    answer: StrictStr | MISSING = MISSING
+    """
+    With answer: what the primary path says, as text.
+    """
+    outcome: Outcome4 | MISSING = MISSING
+    """
+    With turn_ended: how.
+    """
+    problem: errors_v1.Problem | MISSING = MISSING
+    """
+    With turn_ended, failed or refused: why.
+    """
+    at: StrictStr
+    """
+    When.
     """

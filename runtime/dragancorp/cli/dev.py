@@ -1,5 +1,6 @@
 """`dragan dev` and `dragan serve`: a control plane in this process."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -23,13 +24,26 @@ def dev(
     data: DataFolder = DEFAULT_DATA,
     lanes: LanesFile = DEFAULT_LANES,
     grace: Grace = 5.0,
+    primary: Annotated[
+        str | None,
+        typer.Option(metavar="COMMAND", help="The gateway's own agent: a turn on its input, its lines the answer."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run everything in one process: registry, reconciler, lanes and API.
+    """Run everything in one process: registry, reconciler, lanes, API, and with --primary a gateway.
 
     SIGTERM or Ctrl-C drains and ends it; a second one ends it at once.
     """
-    _run(port=port, host=host, data=data, lanes=lanes, grace=grace, as_json=as_json, serve_lanes=True)
+    _run(
+        port=port,
+        host=host,
+        data=data,
+        lanes=lanes,
+        grace=grace,
+        as_json=as_json,
+        serve_lanes=True,
+        primary=_words(primary),
+    )
 
 
 def serve(
@@ -47,8 +61,29 @@ def serve(
     _run(port=port, host=host, data=data, lanes=lanes, grace=grace, as_json=as_json, serve_lanes=False)
 
 
+def _words(command: str | None) -> list[str]:
+    """The words of a command as a shell would split them; nothing else of a shell."""
+    import shlex
+
+    try:
+        words = shlex.split(command or "")
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--primary") from error
+    if command is not None and not words:
+        raise typer.BadParameter("a command has at least one word", param_hint="--primary")
+    return words
+
+
 def _run(
-    *, port: int, host: str, data: DataFolder, lanes: LanesFile, grace: float, as_json: bool, serve_lanes: bool
+    *,
+    port: int,
+    host: str,
+    data: DataFolder,
+    lanes: LanesFile,
+    grace: float,
+    as_json: bool,
+    serve_lanes: bool,
+    primary: Sequence[str] = (),
 ) -> None:
     import asyncio
 
@@ -58,7 +93,14 @@ def _run(
 
     logs.configure()
     asked = Serving(
-        host=host, port=port, data=data, lanes=lanes, serve_lanes=serve_lanes, grace_seconds=grace, as_json=as_json
+        host=host,
+        port=port,
+        data=data,
+        lanes=lanes,
+        serve_lanes=serve_lanes,
+        grace_seconds=grace,
+        as_json=as_json,
+        primary=primary,
     )
     with reported(as_json):
         asyncio.run(serve_until_told(asked))

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from dragancorp.cli.database_url import database_url
 from dragancorp.control_plane import ControlPlane
 from dragancorp.errors import DraganError, ErrorCode
 from dragancorp.faces import asgi
+from dragancorp.faces.api.session_socket import LARGEST_FRAME_BYTES
+from dragancorp.gateway.command_primary import CommandPrimary
 from dragancorp.lanes_file import read_lanes
 from dragancorp.registry.sqlite import SqliteStore
 from dragancorp.settings import Settings
@@ -45,6 +47,7 @@ class Serving:
     serve_lanes: bool
     grace_seconds: float
     as_json: bool
+    primary: Sequence[str] = ()
 
 
 class _Server(uvicorn.Server):
@@ -77,6 +80,7 @@ async def serve(asked: Serving) -> None:
             data=asked.data,
             serve_lanes=asked.serve_lanes,
             settings=settings,
+            primary=CommandPrimary(asked.primary) if asked.primary else None,
         )
         try:
             await _answer(plane, asked, allowed, listener, stop)
@@ -109,7 +113,8 @@ async def _answer(
             access_log=False,
             server_header=False,
             lifespan="on",
-            ws="none",
+            ws="websockets-sansio",
+            ws_max_size=LARGEST_FRAME_BYTES,
             timeout_graceful_shutdown=int(ANSWERS_SECONDS),
         )
     )

@@ -63,7 +63,7 @@ def test_every_body_is_that_of_another_contract() -> None:
     [
         ("mission_event_callback", "mission-event/v1/examples/valid/completed.json"),
         ("mission_event_stream", "mission-event/v1/examples/valid/minimal.json"),
-        ("turn_event", "gateway-turn/v1/examples/valid/full.json"),
+        ("session_frame", "gateway-turn/v1/examples/valid/session_frame/full.json"),
         ("turn", "gateway-turn/v1/examples/valid/turn/full.json"),
         ("problem", "errors/v1/examples/valid/full.json"),
     ],

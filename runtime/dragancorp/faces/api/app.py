@@ -2,7 +2,7 @@
 
 from litestar import Litestar
 from litestar.exceptions import HTTPException
-from litestar.handlers import HTTPRouteHandler
+from litestar.handlers import HTTPRouteHandler, WebsocketRouteHandler
 from litestar.types import ExceptionHandlersMap
 
 from dragancorp.control_plane import ControlPlane
@@ -12,6 +12,7 @@ from dragancorp.faces.api.authentication import authenticator
 from dragancorp.faces.api.prefix import PrefixMiddleware
 from dragancorp.faces.api.problems import answer_failure, answer_http_error, answer_refusal
 from dragancorp.faces.api.service import PlaneService
+from dragancorp.faces.api.session_socket import session_socket
 from dragancorp.settings import Settings
 from dragancorp.tokens_file import TokenBook, operator_token, read_tokens, worker_token
 from dragancorp_contracts.api.controllers import build_handlers
@@ -42,10 +43,12 @@ def asgi(plane: ControlPlane | EmbeddedPlane, *, tokens: TokenBook | None = None
     )
 
 
-def route_handlers(plane: ControlPlane | EmbeddedPlane, *, tokens: TokenBook | None = None) -> list[HTTPRouteHandler]:
+def route_handlers(
+    plane: ControlPlane | EmbeddedPlane, *, tokens: TokenBook | None = None
+) -> list[HTTPRouteHandler | WebsocketRouteHandler]:
     """The handlers of `asgi`, for an application of one's own."""
-    book = environment_tokens() if tokens is None else tokens
-    return build_handlers(PlaneService(plane), authenticator(book, plane.clock))
+    authenticate = authenticator(environment_tokens() if tokens is None else tokens, plane.clock)
+    return [*build_handlers(PlaneService(plane), authenticate), session_socket(plane, authenticate)]
 
 
 def environment_tokens(settings: Settings | None = None) -> TokenBook:

@@ -12,6 +12,7 @@ from dragancorp.faces.api.mission_stream import MissionStream, refuse_unknown_po
 from dragancorp.faces.api.prefix import prefixed
 from dragancorp.faces.api.requester import lane_admitted, requester_of
 from dragancorp.faces.api.rollout_operations import RolloutOperations
+from dragancorp.faces.api.session_operations import SessionOperations
 from dragancorp.faces.api.worker_operations import WorkerOperations
 from dragancorp.gateway.turns import Turn
 from dragancorp.missions.ledger import verify_page
@@ -32,7 +33,7 @@ CODER_VP = "vp.coder.primary"
 OPENAPI = openapi_document()
 
 
-class PlaneService(WorkerOperations, RolloutOperations, OpsService):
+class PlaneService(WorkerOperations, RolloutOperations, SessionOperations, OpsService):
     """`OpsService` for one control plane."""
 
     def __init__(self, source: ControlPlane | EmbeddedPlane) -> None:
