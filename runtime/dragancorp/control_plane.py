@@ -9,6 +9,7 @@ await plane.close()
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
 SQLITE_SCHEME = "sqlite:///"
 POSTGRES_SCHEMES = ("postgresql://", "postgres://")
 FLUSH_SECONDS = 1.0
+TURNS_TOLD = timedelta(minutes=59)  # with the present one, sixty minutes
 FIRST_LEASE_SECONDS = 5.0  # how long opening waits for the lanes of this process; a lease takes one commit
 FIRST_LEASE_PAUSE_SECONDS = 0.01  # a lease alone wakes nobody who watches a lane, so opening looks too
 
@@ -244,8 +246,16 @@ class ControlPlane:
         if vp_id not in self.lanes:
             raise DraganError(ErrorCode.LANE_UNKNOWN, f"there is no lane {vp_id!r}")
         await self._turns.flush(self.store)
-        parts = await self.store.read(ReadSnapshot(vp_id=vp_id, mission_limit=mission_limit, event_limit=event_limit))
-        return snapshot(vp_id, parts, mission_limit=mission_limit, event_limit=event_limit, now=self.clock.wall())
+        now = self.clock.wall()
+        parts = await self.store.read(
+            ReadSnapshot(
+                vp_id=vp_id,
+                mission_limit=mission_limit,
+                event_limit=event_limit,
+                turns_since=now.replace(second=0, microsecond=0) - TURNS_TOLD,
+            )
+        )
+        return snapshot(vp_id, parts, mission_limit=mission_limit, event_limit=event_limit, now=now)
 
     async def prometheus_text(self) -> str:
         """How the plane and its lanes are, in Prometheus' text format."""

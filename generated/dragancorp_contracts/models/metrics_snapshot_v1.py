@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, StrictBool, StrictStr
+from pydantic import MISSING, BaseModel, ConfigDict, StrictBool, StrictStr
 
 from ..judge import ContractRoot
 from . import mission_event_v1, vp_session_registry_v1
@@ -102,6 +102,29 @@ class SessionHealth(BaseModel):
     """
 
 
+class Minute(BaseModel):
+    """
+    One minute.
+    """
+
+    model_config = ConfigDict(
+        extra="allow",
+        frozen=True,
+    )
+    minute: StrictStr
+    """
+    Its beginning.
+    """
+    turns: dict[str, int]
+    """
+    Turns by routing reason.
+    """
+    share: int | float | None
+    """
+    As above, of this minute.
+    """
+
+
 class Delegated(BaseModel):
     """
     How many turns went to the lane.
@@ -118,6 +141,10 @@ class Delegated(BaseModel):
     share: int | float | None
     """
     Eligible turns of those whose intent matched while the feature was on; null without such turns.
+    """
+    minutes: list[Minute] | MISSING = MISSING
+    """
+    The last sixty minutes in which turns were counted, newest first.
     """
 
 

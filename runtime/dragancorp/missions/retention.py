@@ -18,7 +18,7 @@ import structlog
 from dragancorp.clock import Clock
 from dragancorp.errors import DraganError
 from dragancorp.missions.archive_file import ArchivePart
-from dragancorp.registry.archive import DropArchived, ReadArchivable
+from dragancorp.registry.archive import DropArchived, DropTurnMinutes, ReadArchivable
 from dragancorp.registry.audit import WholeMission
 from dragancorp.registry.port import Store
 
@@ -57,12 +57,18 @@ class Retention:
             await self._clock.sleep(wait)
             wait = EVERY_SECONDS
             try:
+                await self.forget_minutes()
                 while (await self.archive(timedelta(days=self._keep_days), at_most=AT_MOST)).more:
                     pass  # a file each
             except DraganError as error:
                 log.warning("archiving waits", action="retention.failed", code=error.code.value, error=str(error))
             except Exception:
                 log.exception("archiving failed", action="retention.failed")  # a defect ends no loop, and is not silent
+
+    async def forget_minutes(self) -> int:
+        """Forget counts of turns by the minute as old as missions that are archived; their sums stay."""
+        before = self._clock.wall() - timedelta(days=self._keep_days)
+        return await self._store.execute(DropTurnMinutes(before=before))
 
     async def archive(self, older_than: timedelta, *, at_most: int) -> Archival:
         """Archive missions that ended longer ago than `older_than`. Errors: `data_folder_unusable`, `storage_failed`,

@@ -32,6 +32,13 @@ class GetArchived(Query[Archived | None]):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DropTurnMinutes(Operation[int]):
+    """Forget how many turns were routed in the minutes before a moment; the sums stay. Answers how many counts."""
+
+    before: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReadArchivable(Query[WholeMissions]):
     """Missions that ended before a moment and have settled, after a position, at most `limit`.
 

@@ -6,7 +6,7 @@ from sqlalchemy import BindParameter, bindparam, delete, func, insert, or_, sele
 
 from dragancorp.errors import DraganError, ErrorCode
 from dragancorp.jsonio import loads
-from dragancorp.registry.archive import DropArchived
+from dragancorp.registry.archive import DropArchived, DropTurnMinutes
 from dragancorp.registry.operations import Stored
 from dragancorp.registry.statements import word
 from dragancorp.registry.tables import (
@@ -43,6 +43,14 @@ DELETES = tuple(
     for table in (OUTBOX, RECEIPTS, ARTIFACTS, COMPARISONS, MISSION_EVENTS, MISSIONS)
 )
 INSERT_ARCHIVED = insert(ARCHIVED_MISSIONS)
+
+
+DROP_MINUTES = delete(TURN_MINUTES).where(TURN_MINUTES.c.minute < bindparam("before", type_=TURN_MINUTES.c.minute.type))
+
+
+def drop_turn_minutes(tx: Transaction, operation: DropTurnMinutes) -> int:
+    """Take out counts of single minutes."""
+    return tx.connection.execute(DROP_MINUTES, {"before": operation.before}).rowcount
 
 
 def drop_archived(tx: Transaction, operation: DropArchived) -> tuple[str, ...]:

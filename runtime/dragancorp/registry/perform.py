@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from dragancorp.registry import archive_writes, comparisons, mission_writes, rollout_writes, session_writes
-from dragancorp.registry.archive import DropArchived
+from dragancorp.registry.archive import DropArchived, DropTurnMinutes
 from dragancorp.registry.operations import (
     ClaimMissions,
     ConfigureLane,
@@ -35,6 +35,7 @@ WRITES: Mapping[type[Operation[Any]], Callable[[Transaction, Any], Any]] = {
     CountTurns: session_writes.count_turns,
     ProbeWrite: session_writes.probe_write,
     DropArchived: archive_writes.drop_archived,
+    DropTurnMinutes: archive_writes.drop_turn_minutes,
     comparisons.StoreComparison: comparisons.store_comparison,
     ActOnRollout: rollout_writes.act,
     StoreEvidence: rollout_writes.store_evidence,

@@ -59,6 +59,7 @@ class SnapshotParts:
     counters: Mapping[str, Mapping[str, int]]
     missions: tuple[Stored, ...]
     events: tuple[Mapping[str, Any], ...]
+    turn_minutes: tuple[tuple[datetime, str, int], ...] = ()  # (minute, reason, count), newest minute first
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,11 +149,12 @@ class CountUndelivered(Query[int]):
 
 @dataclass(frozen=True, kw_only=True)
 class ReadSnapshot(Query[SnapshotParts]):
-    """What a metrics snapshot is computed from."""
+    """What a metrics snapshot is computed from. `turns_since`: the first minute whose turns are told; None: none is."""
 
     vp_id: str
     mission_limit: int
     event_limit: int
+    turns_since: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Answers to queries, from one read connection."""
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from sqlalchemy import and_, false, func, literal_column, or_, select, true
@@ -18,11 +18,22 @@ from dragancorp.registry.queries import Query
 from dragancorp.registry.rollout_reads import ROLLOUT_READS
 from dragancorp.registry.rows import SESSION_COLUMNS, STORED_COLUMNS, held_from, session_from, stored_from
 from dragancorp.registry.statements import word
-from dragancorp.registry.tables import ARTIFACTS, COUNTERS, MISSION_EVENTS, MISSIONS, OUTBOX, SESSION_EVENTS, SESSIONS
+from dragancorp.registry.tables import (
+    ARTIFACTS,
+    COUNTERS,
+    MISSION_EVENTS,
+    MISSIONS,
+    OUTBOX,
+    SESSION_EVENTS,
+    SESSIONS,
+    TURN_MINUTES,
+)
 from dragancorp.registry.transaction import UNFINISHED
 from dragancorp_contracts.lifecycle import MissionState
+from dragancorp_contracts.models.gateway_turn_v1 import Reason
 
 AnswerT = TypeVar("AnswerT")
+ROUTING_REASONS = tuple(reason.value for reason in Reason)
 
 
 def _get_mission(connection: Connection, query: queries.GetMission) -> Stored | None:
@@ -158,6 +169,25 @@ def _read_snapshot(connection: Connection, query: queries.ReadSnapshot) -> queri
         counters=counters,
         missions=page.missions,
         events=tuple(loads(document) for document in documents),
+        turn_minutes=_turn_minutes(connection, query),
+    )
+
+
+def _turn_minutes(connection: Connection, query: queries.ReadSnapshot) -> tuple[tuple[datetime, str, int], ...]:
+    """A range of the primary key for each reason there is, so that the answer costs the same after years of minutes."""
+    if query.turns_since is None:
+        return ()
+    return tuple(
+        (minute, reason, int(count))
+        for minute, reason, count in connection.execute(
+            select(TURN_MINUTES.c.minute, TURN_MINUTES.c.reason, TURN_MINUTES.c["count"])
+            .where(
+                TURN_MINUTES.c.vp_id == query.vp_id,
+                TURN_MINUTES.c.reason.in_(ROUTING_REASONS),
+                TURN_MINUTES.c.minute >= query.turns_since,
+            )
+            .order_by(TURN_MINUTES.c.minute.desc(), TURN_MINUTES.c.reason)
+        )
     )
 
 

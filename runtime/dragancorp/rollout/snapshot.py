@@ -38,7 +38,7 @@ def snapshot(
         "run_seconds": distribution([_seconds(row.started_at, row.finished_at) for row in completed]),
         "recovery": _recovery(session_events),
         "session_health": _health(parts.lane, parts, counters),
-        "delegated": _delegated(counters.get("turn", {})),
+        "delegated": _delegated(counters.get("turn", {})) | {"minutes": _minutes(parts)},
         "recent_missions": [mission_record(stored) for stored in parts.missions],
         "recent_events": [dict(event) for event in parts.events],
     }
@@ -104,3 +104,10 @@ def delegated_share(turns: Mapping[str, int]) -> float | None:
     """Eligible turns of those whose intent matched while the feature was on, by routing reason; None without such."""
     meant = sum(count for reason, count in turns.items() if reason not in NOT_MEANT)
     return turns.get("eligible", 0) / meant if meant else None
+
+
+def _minutes(parts: SnapshotParts) -> list[dict[str, Any]]:
+    by_minute: dict[datetime, dict[str, int]] = {}
+    for minute, reason, count in parts.turn_minutes:
+        by_minute.setdefault(minute, {})[reason] = count
+    return [{"minute": utc_text(minute), **_delegated(turns)} for minute, turns in by_minute.items()]

@@ -177,6 +177,6 @@ async def test_where_a_turn_would_go_is_explained_and_nothing_is_delegated(api: 
     assert by_clock["decision"]["reason"] == "source_excluded"
     assert (await api.call("GET", "/api/v1/missions")).json()["missions"] == []
     metrics = (await api.call("GET", f"/api/v1/ops/metrics/vp?vp_id={CODER}")).json()
-    assert metrics["delegated"] == {"turns": {}, "share": None}
+    assert metrics["delegated"] == {"turns": {}, "share": None, "minutes": []}
     assert_problem(await api.call("POST", "/api/v1/ops/routing", json={"text": "x"}), 422, "document_invalid")
     assert_problem(await api.call("POST", "/api/v1/ops/routing", json=asked, token=BOUND), 403, "scope_missing")

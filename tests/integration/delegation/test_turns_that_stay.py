@@ -1,6 +1,7 @@
 """Turns that are not delegated: the primary's answer, byte for byte, no query, and a count."""
 
 import asyncio
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -122,7 +123,9 @@ async def test_turns_are_counted_by_reason_and_the_share_is_of_those_that_meant_
         await gateway.ask(Turn(text=text, session_id="s1", mission=turn().mission))
     await gateway.ask(Turn(text="CODIE", session_id="s1", source="cron"))
     delegated = (await gateway.plane.snapshot(LANE))["delegated"]
-    assert delegated == {"turns": {"eligible": 3, "intent_not_matched": 2, "source_excluded": 1}, "share": 1.0}
+    counted = {"turns": {"eligible": 3, "intent_not_matched": 2, "source_excluded": 1}, "share": 1.0}
+    assert {name: delegated[name] for name in counted} == counted
+    assert sum(sum(minute["turns"].values()) for minute in delegated["minutes"]) == 6
     await gateway.plane.close()
 
     monkeypatch.setenv("UA_CODER_VP_SHADOW_MODE", "1")
@@ -193,3 +196,19 @@ async def test_an_explanation_is_what_happens_and_counts_nothing(open_gateway: O
         assert told["delegate"] == (heard.names != ["primary", "answer"])
         assert told["reason"] == ("eligible" if told["cohort_place"] < 40 else "outside_cohort")
     assert sum((await reasons(gateway)).values()) == 12
+
+
+async def test_the_last_sixty_minutes_are_told_one_by_one_newest_first(gateway: Gateway) -> None:
+    for text, ahead in (("CODIE", 0), ("hello", 30), ("hello", 59), ("CODIE, go", 59), ("CODIE", 61)):
+        gateway.clock.ahead = timedelta(minutes=ahead)
+        await gateway.ask(turn(text=text))
+    delegated = (await gateway.plane.snapshot(LANE))["delegated"]
+    assert [(one["turns"], one["share"]) for one in delegated["minutes"]] == [
+        ({"eligible": 1}, 1.0),
+        ({"eligible": 1, "intent_not_matched": 1}, 1.0),
+        ({"intent_not_matched": 1}, None),
+    ]
+    told = [datetime.fromisoformat(one["minute"]) for one in delegated["minutes"]]
+    assert told == sorted(told, reverse=True)
+    assert all(minute.second == minute.microsecond == 0 for minute in told)
+    assert delegated["turns"] == {"eligible": 3, "intent_not_matched": 2}

@@ -10,15 +10,17 @@ import pytest
 
 from dragancorp.clock import FakeClock
 from dragancorp.errors import DraganError, ErrorCode
+from dragancorp.lifecycle.ledger_entry import utc_text
 from dragancorp.missions.archive_file import archived_missions
 from dragancorp.missions.ledger import verify_archives, verify_store
 from dragancorp.missions.retention import AT_MOST, EVERY_SECONDS, FIRST_SECONDS, Archival, Retention
 from dragancorp.registry.archive import DropArchived
+from dragancorp.registry.operations import CountTurns
 from dragancorp.registry.port import Store
 from dragancorp.registry.queries import ReadSnapshot
 from dragancorp_contracts.lifecycle import MissionTrigger, SessionTrigger
 
-from .world import CALLER, LANE, OPERATOR, World, artifact, refused
+from .world import CALLER, LANE, OPERATOR, Tables, World, artifact, refused
 
 pytestmark = pytest.mark.anyio
 CALLBACK = {"status_url": "https://factory.example/callbacks", "auth_mode": "none"}
@@ -346,3 +348,16 @@ async def test_a_reset_lane_and_a_decided_mission_are_archived_like_any_other(
     clock.advance(31 * 86400)
     assert (await archive(retention)).missions == 2
     await nothing_differs(world, folder)
+
+
+async def test_counts_of_old_minutes_are_forgotten_and_their_sums_stay(
+    world: World, store: Store, retention: Retention, clock: FakeClock, tables: Tables
+) -> None:
+    await world.lane()
+    for days in (31, 29):
+        minute = utc_text((clock.wall() - timedelta(days=days)).replace(second=0, microsecond=0))
+        await store.execute(CountTurns(counts={(LANE, "eligible", minute): 5}))
+    assert await retention.forget_minutes() == 1
+    assert [row["count"] for row in tables("SELECT count FROM vp_turn_minutes")] == [5]
+    parts = await store.read(ReadSnapshot(vp_id=LANE, mission_limit=1, event_limit=1))
+    assert parts.counters["turn"] == {"eligible": 10}

@@ -113,6 +113,7 @@ def obvious(past: Past, missions: int) -> dict[str, Any]:
         "delegated": {
             "turns": {reason: count for reason, count in past.turns.items() if count},
             "share": past.turns["eligible"] / meant if meant else None,
+            "minutes": [],  # asked for by no minute here
         },
     }
 
@@ -149,7 +150,7 @@ async def test_an_empty_registry_gives_a_valid_snapshot_of_nothing(store: Sqlite
     assert found["session"] is None
     assert found["fallback"] == {"missions_considered": 0, "missions_with_fallback": 0, "rate": None, "bound": None}
     assert found["latency_seconds"]["p95"] is None
-    assert found["delegated"] == {"turns": {}, "share": None}
+    assert found["delegated"] == {"turns": {}, "share": None, "minutes": []}
 
 
 async def test_a_mission_held_under_a_lost_lease_would_be_an_orphan(store: SqliteStore, clock: FakeClock) -> None:
