@@ -17,6 +17,7 @@ from dragancorp.registry.tables import (
     MISSIONS,
     OUTBOX,
     RECEIPTS,
+    TURN_MINUTES,
 )
 from dragancorp.registry.transaction import UNFINISHED, Transaction, is_orphan_signal
 
