@@ -458,6 +458,10 @@ class MissionEvent(ContractRoot):
     """
     From dispatch to the first claim, in seconds.
     """
+    ran_seconds: int | float | MISSING = MISSING
+    """
+    How long the stretch of running that ends here lasted, in seconds, by a clock that does not jump; only where the times of the entries say otherwise, because a wall clock was set.
+    """
     previous_digest: StrictStr | MISSING = MISSING
     """
     The digest of the entry before; left out on the first.

@@ -41,6 +41,7 @@ class MissionFacts:
     receipt: bool = False
     missing_outputs: Sequence[str] = ()
     artifacts: Sequence[Mapping[str, Any]] = ()
+    seconds_running: float | None = None  # the present stretch, by a clock that does not jump; None: nobody timed it
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -81,6 +81,8 @@ def _event(event_type: EventType, step: MissionStep, row: MissionRow) -> Event:
         content = {}
     event |= {name: content[name] for name in EVENT_CONTENT if content.get(name)}
     event |= _remembered(event_type, step, row)
+    if step.ran_seconds is not None:
+        event["ran_seconds"] = step.ran_seconds
     if event_type is EventType.MISSION_FALLBACK:
         event["fallback"] = _fallback(step)
     if row.terminal:

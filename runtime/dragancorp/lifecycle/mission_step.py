@@ -9,7 +9,7 @@ from dragancorp.lifecycle.commands import MissionCommand
 from dragancorp.lifecycle.facts import MissionFacts
 from dragancorp.lifecycle.mission_guards import CUMULATIVE
 from dragancorp.lifecycle.mission_reasons import reason_given
-from dragancorp.lifecycle.rows import MissionRow, changed
+from dragancorp.lifecycle.rows import CLOCKS_APART, MissionRow, changed
 from dragancorp_contracts.lifecycle import (
     TERMINAL_MISSION_STATES,
     EventType,
@@ -53,6 +53,15 @@ class MissionStep:
                 ReasonCode.EXECUTOR_ERROR if self.row.cancel_requested_at is None else ReasonCode.CANCEL_REQUESTED
             )
         return self.transition.reason or reason_given(self.row, self.command)
+
+    @property
+    def ran_seconds(self) -> float | None:
+        """How long the stretch of running that ends here lasted, where the wall clock was set meanwhile; else None."""
+        timed = self.facts.seconds_running
+        if self.row.attempt_started_at is None or self.state is self.row.state or timed is None:
+            return None
+        by_wall = (self.now - self.row.attempt_started_at).total_seconds()
+        return round(timed, 3) if abs(by_wall - timed) > CLOCKS_APART.total_seconds() else None
 
     @property
     def cause(self) -> ReasonCode | None:
@@ -102,7 +111,9 @@ def _state_changes(step: MissionStep) -> dict[str, Any]:
     if not step.transition.sets.get("keep_holder"):
         changes |= {"holder": Holder.NONE, "hold_expires_at": None}
     if row.state is MissionState.RUNNING:
-        changes |= {"runtime_seconds": row.runtime_at(now), "attempt_started_at": None}
+        timed = step.ran_seconds
+        ran = row.runtime_at(now) if timed is None else row.runtime_seconds + timed
+        changes |= {"runtime_seconds": ran, "attempt_started_at": None}
     if state is MissionState.RUNNING:
         changes["attempt_started_at"] = now
         if row.started_at is None:

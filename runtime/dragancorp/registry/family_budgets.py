@@ -60,7 +60,12 @@ def stop_exhausted(tx: Transaction, ancestors: Sequence[str]) -> str | None:
             continue
         exhausted = mission_id
         if row.state is MissionState.RUNNING and row.holder is Holder.LANE and row.cancel_requested_at is None:
-            change = decide(row, stop_at_budget(row, by=STORE, below=below), MissionFacts(), tx.now)
+            change = decide(
+                row,
+                stop_at_budget(row, by=STORE, below=below),
+                MissionFacts(seconds_running=tx.stopwatch.seconds(row)),
+                tx.now,
+            )
             if not isinstance(change, Refusal):
                 tx.save_mission(row, change)
     return exhausted

@@ -24,6 +24,7 @@ from dragancorp.registry.perform import perform
 from dragancorp.registry.port import Scheduler
 from dragancorp.registry.signals import Signals
 from dragancorp.registry.sqlite_connection import SqliteConnection
+from dragancorp.registry.stopwatch import Stopwatch
 from dragancorp.registry.transaction import Batch, Transaction
 
 BATCH = 64  # operations a transaction
@@ -73,6 +74,7 @@ class GroupCommitWriter:
         self._clock = clock
         self._scheduler = scheduler
         self._signals = signals
+        self._stopwatch = Stopwatch(clock)
         self._queue: queue.SimpleQueue[Asked | None] = queue.SimpleQueue()
         self._accepting = True
         self._died = False
@@ -168,7 +170,7 @@ class GroupCommitWriter:
         What it counts joins the batch's counts: a lane's counters are then written once a commit.
         """
         connection.command("SAVEPOINT operation")
-        tx = Transaction(connection, self._clock.wall(), self._scheduler, shared)
+        tx = Transaction(connection, self._clock.wall(), self._scheduler, shared, stopwatch=self._stopwatch)
         try:
             result = perform(tx, asked.operation)
         except sqlite3.Error as error:

@@ -131,7 +131,7 @@ def step(tx: Transaction, operation: StepMission) -> Stepped:
     if not before.terminal:
         _store_artifacts(tx, before, operation.artifacts)
         _store_receipt(tx, before, operation.receipt)
-    facts = _facts(tx, stored, session, policy, command)
+    facts = replace(_facts(tx, stored, session, policy, command), seconds_running=tx.stopwatch.seconds(before))
     change = required(decide(before, command, facts, tx.now))
     tx.save_mission(before, change, digest=digest)
     row, events, transition = change.row, change.events, change.transition

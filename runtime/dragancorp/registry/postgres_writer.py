@@ -22,6 +22,7 @@ from dragancorp.registry.postgres_connection import PostgresConnection, connect
 from dragancorp.registry.postgres_faults import driver_error, is_conflict, is_unreachable, told, unknown
 from dragancorp.registry.prepared import LaneAloneNeeded, UniqueViolationError
 from dragancorp.registry.signals import Signals
+from dragancorp.registry.stopwatch import Stopwatch
 from dragancorp.registry.transaction import Transaction
 
 AnswerT = TypeVar("AnswerT")
@@ -46,6 +47,7 @@ class PostgresWriter:
         self._clock = clock
         self._scheduler = scheduler
         self._signals = signals
+        self._stopwatch = Stopwatch(clock)
         self._out_of_patience = threading.Event()  # somebody waited in vain: until one gets through, nobody else does
         self.hurry = threading.Event()  # the store closes: no more waiting
 
@@ -97,6 +99,7 @@ class PostgresWriter:
                 connection,
                 self._clock.wall(),
                 self._scheduler,
+                stopwatch=self._stopwatch,
                 lanes_alone=lanes_alone,
                 may_have_raced=may_have_raced,
             )

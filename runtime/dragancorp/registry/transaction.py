@@ -35,6 +35,7 @@ from dragancorp.registry.rows import (
     stored_from,
 )
 from dragancorp.registry.statements import LaneLock
+from dragancorp.registry.stopwatch import Stopwatch
 from dragancorp_contracts.lifecycle import Actor, EventType, MissionState
 
 
@@ -75,9 +76,9 @@ class Transaction:
     """One operation's part of an open transaction.
 
     `topics` collects what subscribers must hear of after the commit, `counts` what is to be counted with it; `batch` is
-    what operations before it in the same transaction have left. `lanes_alone` asks for lanes alone that are otherwise
-    shared, after `LaneAloneNeeded`. `may_have_raced`: a row found in the way may be another transaction's that did the
-    very same, and the next attempt will see it.
+    what operations before it in the same transaction have left; `stopwatch` times what runs. `lanes_alone` asks for
+    lanes alone that are otherwise shared, after `LaneAloneNeeded`. `may_have_raced`: a row found in the way may be
+    another transaction's that did the very same, and the next attempt will see it.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class Transaction:
         scheduler: Scheduler,
         batch: "Batch | None" = None,
         *,
+        stopwatch: Stopwatch,
         lanes_alone: bool = False,
         may_have_raced: bool = False,
     ) -> None:
@@ -94,6 +96,7 @@ class Transaction:
         self.now = now
         self.scheduler = scheduler
         self.may_have_raced = may_have_raced
+        self.stopwatch = stopwatch
         self.topics: set[str] = set()
         self.counts: Counts = Counts()
         self._batch = Batch() if batch is None else batch
@@ -205,6 +208,7 @@ class Transaction:
             }
             if self.connection.execute(statements.update_mission(changed), values).rowcount != 1:
                 raise DraganError(ErrorCode.STALE_EPOCH, f"the mission {before.mission_id!r} moved meanwhile")
+        self.stopwatch.moved(before, after)
         if after.state is not before.state:
             self.count(after.vp_id, "mission_state", before.state.value, -1)
             self.count(after.vp_id, "mission_state", after.state.value)

@@ -34,7 +34,7 @@ def answered_before_the_commit(patch: pytest.MonkeyPatch) -> None:
             return
         connection.command("BEGIN IMMEDIATE")
         for asked in batch:
-            tx = Transaction(connection, writer._clock.wall(), writer._scheduler)
+            tx = Transaction(connection, writer._clock.wall(), writer._scheduler, stopwatch=writer._stopwatch)
             tell_all([Outcome(asked, perform.perform(tx, asked.operation))])
         connection.command("ROLLBACK")
 

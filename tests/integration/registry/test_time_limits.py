@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from dragancorp.lifecycle.ledger_entry import utc_text
+from dragancorp.missions.ledger import verify_store
 from dragancorp.missions.reconciler import Reconciler
 from dragancorp_contracts.lifecycle import Holder, MissionState, MissionTrigger, ReasonCode
 
@@ -121,6 +122,26 @@ async def test_a_wall_clock_that_jumps_an_hour_ends_no_attempt_and_keeps_none(wo
     assert await ended(world, limited.mission_id) == (MissionState.TIMED_OUT, ReasonCode.MAX_RUNTIME_EXCEEDED)
     await let_pass(world, MINUTE, runtime)
     assert await ended(world, unlimited.mission_id) == (MissionState.TIMED_OUT, ReasonCode.BACKSTOP_REACHED)
+
+
+@pytest.mark.parametrize("hour", [3600, -3600], ids=["ahead", "back"])
+async def test_a_stretch_that_ends_after_the_jump_counts_what_it_really_took(world: World, hour: float) -> None:
+    runtime = await world.working_lane()
+    await world.dispatch(budget={"max_runtime_minutes": 2})
+    row = await runtime.claim_one()
+    world.clock.advance(10)
+    world.clock.jump(hour)
+    world.clock.advance(10)
+    await runtime.renew()
+    await runtime.say(row, MissionTrigger.HAND_BACK)
+    assert (await world.row(row.mission_id)).runtime_seconds == pytest.approx(20)
+    again = await runtime.claim_one()
+    world.clock.advance(MINUTE)
+    await runtime.complete(again)
+    assert (await world.row(row.mission_id)).runtime_seconds == pytest.approx(20 + MINUTE)
+    stretches = [event.get("ran_seconds") for event in await world.events(row.mission_id)]
+    assert [ran for ran in stretches if ran is not None] == [20.0], "a clock that was not set needs no second opinion"
+    assert (await verify_store(world.store)).findings == ()
 
 
 async def test_a_reconciler_that_starts_anew_counts_an_attempt_anew(world: World) -> None:

@@ -140,6 +140,7 @@ class MissionReplay:
             receipt=True,
             missing_outputs=self._missing_outputs(event),
             artifacts=event.get("artifact_index", ()),
+            seconds_running=event.get("ran_seconds"),
         )
         for trigger in sorted(transition.triggers):
             holder = Holder.LANE if trigger is MissionTrigger.CLAIM else row.holder
