@@ -158,6 +158,7 @@ def document_of(mission: WholeMission) -> dict[str, Any]:
         "row": {field.name: _plain(getattr(stored.row, field.name)) for field in fields(MissionRow)},
         "document": stored.document,
         "assigned": dict(stored.assigned),
+        "contract": stored.contract,
         "claim_key": mission.claim_key,
         "ends_at": _plain(mission.ends_at),
         "entries": [{name: _plain(value) for name, value in asdict(entry).items()} for entry in mission.entries],
@@ -172,7 +173,13 @@ def mission_of(line: Mapping[str, Any]) -> WholeMission:
     if line["format"] != FORMAT:
         raise ValueError(f"of format {line['format']!r}")
     row = MissionRow(**_typed(MISSIONS.c, line["row"]))
-    stored = Stored(position=line["position"], row=row, document=line["document"], assigned=line["assigned"])
+    stored = Stored(
+        position=line["position"],
+        row=row,
+        document=line["document"],
+        assigned=line["assigned"],
+        contract=line.get("contract", Stored.contract),  # archives of before there were two
+    )
     return WholeMission(
         stored=stored,
         claim_key=line["claim_key"],

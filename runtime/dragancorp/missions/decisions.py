@@ -122,6 +122,7 @@ class Decisions:
             claims_last_hour=place.claims_last_hour,
             ahead=place.ahead,
             wanted=await self._wanted(stored.row),
+            contracts_readable=lane.holder_reads is None or stored.contract in lane.holder_reads,
         )
         return explain(stored.row, around, now)
 

@@ -40,7 +40,6 @@ from dragancorp_contracts.lifecycle import (
 
 STORE = By(kind=Actor.STORE, name="registry")
 LOOKAHEAD = 7  # candidates a scheduler sees beyond the number it may pick
-ENVELOPE_VERSION = "mission-envelope/v1"
 
 
 def dispatch(tx: Transaction, operation: DispatchMission) -> Dispatched:
@@ -258,7 +257,9 @@ def claim(tx: Transaction, operation: ClaimMissions) -> tuple[Stored, ...]:
     free = min(operation.limit, policy.parallel_missions - held)
     if free <= 0:
         return ()
-    candidates = _candidates(tx, operation.vp_id, free)
+    candidates = _candidates(tx, operation, free)
+    if not candidates:
+        _note_unreadable(tx, operation)
     view = QueueView(vp_id=operation.vp_id, candidates=[stored.row for stored in candidates], free_slots=free)
     by_id = {stored.row.mission_id: stored for stored in candidates}
     recent = _claims_last_hour(tx, policy)
@@ -270,7 +271,7 @@ def claim(tx: Transaction, operation: ClaimMissions) -> tuple[Stored, ...]:
             session=session,
             held_by_lane=held + len(claimed),
             claims_last_hour=recent + len(claimed),
-            contracts_readable=ENVELOPE_VERSION in operation.reads,
+            contracts_readable=stored.contract in operation.reads,
         )
         command = MissionCommand(
             trigger=MissionTrigger.CLAIM,
@@ -307,14 +308,25 @@ def _decided(tx: Transaction, row: MissionRow, claim: int) -> Mapping[str, Any] 
     return tx.decision_before(row.mission_id, claim) if row.resume else None
 
 
-def _candidates(tx: Transaction, vp_id: str, free: int) -> list[Stored]:
+def _note_unreadable(tx: Transaction, operation: ClaimMissions) -> None:
+    """Where nothing but what the worker does not read is left, note what it does read: it is the answer to why."""
+    of_lane = {"vp_id": operation.vp_id}
+    if tx.connection.execute(statements.unreadable(operation.reads), of_lane).first() is None:
+        return
+    noted = {"epoch": operation.lease_epoch, "reads": sorted(operation.reads)}
+    if tx.connection.execute(statements.HOLDER_READS, of_lane).scalar() != noted:
+        note = {"of_lane": operation.vp_id, "new_holder_reads": noted}
+        tx.connection.execute(statements.NOTE_HOLDER_READS, note)
+
+
+def _candidates(tx: Transaction, operation: ClaimMissions, free: int) -> list[Stored]:
     bounds = {
-        "vp_id": vp_id,
+        "vp_id": operation.vp_id,
         "now": tx.now,
         "wrong_clocks_after": tx.now + CLOCKS_APART,
         "how_many": free + LOOKAHEAD,
     }
-    records = tx.connection.execute(statements.CANDIDATES, bounds).all()
+    records = tx.connection.execute(statements.candidates(operation.reads), bounds).all()
     return [stored_from(record) for record in records]
 
 

@@ -23,6 +23,7 @@ class Stored:
     row: MissionRow
     document: str
     assigned: Mapping[str, Any]
+    contract: str = "mission-envelope/v1"  # with its version: what the envelope was written by
     decision: Mapping[str, Any] | None = None  # of a claim: what let it go on after it had given up its slot
 
 

@@ -36,11 +36,15 @@ class LedgerPart:
 
 @dataclass(frozen=True, kw_only=True)
 class LaneRecord:
-    """A lane session with its policy and its unfinished missions by state."""
+    """A lane session with its policy and its unfinished missions by state.
+
+    `holder_reads`: the contracts its present holder reads, once it was not given a mission for that; None: all so far.
+    """
 
     row: SessionRow
     policy: LanePolicy
     unfinished: Mapping[str, int]
+    holder_reads: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

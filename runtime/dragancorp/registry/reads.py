@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from dragancorp.jsonio import loads
 from dragancorp.lifecycle.facts import LanePolicy
-from dragancorp.lifecycle.rows import MissionRow
+from dragancorp.lifecycle.rows import MissionRow, SessionRow
 from dragancorp.registry import queries, statements
 from dragancorp.registry.audit_reads import AUDITS
 from dragancorp.registry.comparisons import GetComparison, get_comparison
@@ -86,19 +86,31 @@ def _read_session_ledger(connection: Connection, query: queries.ReadSessionLedge
 
 
 def _lane_records(connection: Connection, *conditions: Any) -> tuple[queries.LaneRecord, ...]:
-    records = connection.execute(select(*SESSION_COLUMNS).where(*conditions).order_by(SESSIONS.c.vp_id)).all()
+    columns = (*SESSION_COLUMNS, SESSIONS.c.holder_reads)
+    records = connection.execute(select(*columns).where(*conditions).order_by(SESSIONS.c.vp_id)).all()
     unfinished = [state.value for state in UNFINISHED]
     lanes = []
-    for row, policy in map(session_from, records):
+    for record in records:
+        row, policy = session_from(record[:-1])
         counts = connection.execute(
             select(COUNTERS.c.name, func.sum(COUNTERS.c.value))
             .where(COUNTERS.c.vp_id == row.vp_id, COUNTERS.c.kind == "mission_state", COUNTERS.c.name.in_(unfinished))
             .group_by(COUNTERS.c.name)
         ).all()
         lanes.append(
-            queries.LaneRecord(row=row, policy=policy, unfinished={name: int(value) for name, value in counts})
+            queries.LaneRecord(
+                row=row,
+                policy=policy,
+                unfinished={name: int(value) for name, value in counts},
+                holder_reads=_holder_reads(row, record[-1]),
+            )
         )
     return tuple(lanes)
+
+
+def _holder_reads(row: SessionRow, noted: Mapping[str, Any] | None) -> frozenset[str] | None:
+    """What the present holder reads; what an earlier one read says nothing of it."""
+    return None if noted is None or noted["epoch"] != row.lease_epoch else frozenset(noted["reads"])
 
 
 def _get_lane(connection: Connection, query: queries.GetLane) -> queries.LaneRecord | None:

@@ -19,6 +19,7 @@ STORED_COLUMNS = (
     MISSIONS.c.position,
     MISSIONS.c.document,
     MISSIONS.c.assigned,
+    MISSIONS.c.contract,
 )
 SESSION_COLUMNS = (*(SESSIONS.c[name] for name in SESSION_FIELDS), SESSIONS.c.policy)
 NO_DEADLINE = datetime.max.replace(tzinfo=UTC)
@@ -26,9 +27,9 @@ NO_DEADLINE = datetime.max.replace(tzinfo=UTC)
 
 def stored_from(record: Sequence[Any]) -> Stored:
     """A mission from a record of `STORED_COLUMNS`."""
-    *facts, position, document, assigned = tuple(record)
+    *facts, position, document, assigned, contract = tuple(record)
     row = MissionRow(**dict(zip(MISSION_FIELDS, facts, strict=True)))
-    return Stored(position=position, row=row, document=document, assigned=assigned)
+    return Stored(position=position, row=row, document=document, assigned=assigned, contract=contract)
 
 
 def session_from(record: Sequence[Any]) -> tuple[SessionRow, LanePolicy]:

@@ -1,16 +1,18 @@
 """The writer's statements, built once: building an expression costs more than running it."""
 
+import re
 from enum import IntEnum, StrEnum
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Update, and_, bindparam, func, insert, literal_column, or_, select, update
+from sqlalchemy import ColumnElement, Select, Update, and_, bindparam, func, insert, literal_column, or_, select, update
 
 from dragancorp.registry.rows import SESSION_COLUMNS, STORED_COLUMNS
 from dragancorp.registry.tables import (
     ARCHIVED_MISSIONS,
     ARTIFACTS,
     COUNTERS,
+    ENVELOPE,
     MISSION_EVENTS,
     MISSIONS,
     OUTBOX,
@@ -20,6 +22,8 @@ from dragancorp.registry.tables import (
     TURN_MINUTES,
 )
 from dragancorp_contracts.lifecycle import EventType, Holder, MissionState
+
+CONTRACT_NAME = re.compile(r"[a-z][a-z0-9-]{0,63}/v[0-9]{1,4}")
 
 
 def word(member: StrEnum) -> ColumnElement[Any]:
@@ -47,7 +51,7 @@ HELD_BY_LANE = (
     .where(_m.vp_id == bindparam("vp_id"), _m.holder == word(Holder.LANE))
     .order_by(_m.position)
 )
-CANDIDATES = (
+_CANDIDATES = (
     select(*STORED_COLUMNS)
     .where(
         _m.vp_id == bindparam("vp_id"),
@@ -61,6 +65,10 @@ CANDIDATES = (
     .order_by(_m.claim_key, _m.position)
     .limit(bindparam("how_many"))
     .with_for_update(key_share=True, skip_locked=True)
+)
+# Those that the worker does not read stand in nobody's way: they are not among the first that are looked at.
+_UNREADABLE = (
+    select(_m.mission_id).where(_m.vp_id == bindparam("vp_id"), _m.state == word(MissionState.QUEUED)).limit(1)
 )
 CLAIMS_SINCE = (
     select(func.count())
@@ -110,6 +118,10 @@ SESSION_OF_MISSION = {
     .with_for_update(read=True, key_share=True),
     LaneLock.ALONE: select(*SESSION_COLUMNS).where(_s.vp_id == _lane_of_mission).with_for_update(),
 }
+HOLDER_READS = select(_s.holder_reads).where(_s.vp_id == bindparam("vp_id"))
+NOTE_HOLDER_READS = (
+    update(SESSIONS).where(_s.vp_id == bindparam("of_lane")).values(holder_reads=bindparam("new_holder_reads"))
+)
 INSERT_SESSION = insert(SESSIONS)
 INSERT_SESSION_EVENT = insert(SESSION_EVENTS)
 UPDATE_POLICY = update(SESSIONS).where(_s.vp_id == bindparam("of_lane")).values(policy=bindparam("new_policy"))
@@ -153,6 +165,26 @@ ADD_TO_MINUTE = (
     .values(count=TURN_MINUTES.c["count"] + bindparam("by"))
 )
 INSERT_MINUTE = insert(TURN_MINUTES)
+
+
+@cache
+def candidates(reads: frozenset[str]) -> Select[Any]:
+    """The first missions of a lane's queue that are due and that a worker who reads these contracts can take."""
+    return _CANDIDATES.where(_m.contract.in_([literal_column(f"'{_plain(name)}'") for name in sorted(reads)]))
+
+
+@cache
+def unreadable(reads: frozenset[str]) -> Select[Any]:
+    """One that waits and that such a worker cannot take."""
+    found = _UNREADABLE
+    if ENVELOPE in reads:  # as its partial index has it: an idle worker asks again and again
+        found = found.where(_m.contract != literal_column(f"'{ENVELOPE}'"))
+    return found.where(_m.contract.not_in([literal_column(f"'{_plain(name)}'") for name in sorted(reads)]))
+
+
+def _plain(contract: str) -> str:
+    """The name of a contract, once it is known to be fit to stand in a statement; another one is nobody's."""
+    return contract if CONTRACT_NAME.fullmatch(contract) else "none"
 
 
 @cache

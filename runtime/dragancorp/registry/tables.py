@@ -30,6 +30,9 @@ from dragancorp_contracts.lifecycle import EventType, Holder, MissionKind, Missi
 from dragancorp_contracts.models.rollout_evidence_v1 import Override
 from dragancorp_contracts.models.rollout_policy_v1 import Stage
 
+ENVELOPE = "mission-envelope/v1"
+"""The contract, with its version, that missions are written by."""
+
 # A position is a cursor for readers: one that was given out never comes back, even after rows were archived.
 KEEP_POSITIONS = {"sqlite_autoincrement": True}
 
@@ -71,6 +74,8 @@ class VpSession(RegistryTable, table=True):
     last_sequence: int = 0
     last_digest: str | None = None
     policy: Mapping[str, Any] = Field(sa_type=JsonDocument)
+    # storage only: {epoch, reads}, noted when a holder was not given a mission because it does not read it
+    holder_reads: Mapping[str, Any] | None = Field(default=None, sa_type=JsonDocument)
 
 
 class VpMission(RegistryTable, table=True):
@@ -92,6 +97,11 @@ class VpMission(RegistryTable, table=True):
         Index("ix_missions_blocked", "updated_at", **where("state = 'blocked'")),
         Index("ix_missions_queued_until", "ends_at", **where("state = 'queued'")),
         Index("ix_missions_parked", "position", **where("parked = 1", postgresql="parked")),
+        Index(
+            "ix_missions_other_contract",
+            "vp_id",
+            **where(f"state = 'queued' AND contract <> '{ENVELOPE}'"),
+        ),
         Index("ix_missions_retry", "retry_of", **where("retry_of IS NOT NULL")),
         Index("ix_missions_parent", "parent_mission_id", **where("parent_mission_id IS NOT NULL")),
         KEEP_POSITIONS,
@@ -148,6 +158,7 @@ class VpMission(RegistryTable, table=True):
     ends_at: datetime | None = Field(default=None, sa_type=UtcTime)  # the earlier of deadline and window end
     document: str
     assigned: Mapping[str, Any] = Field(sa_type=JsonDocument)
+    contract: str = Field(default=ENVELOPE, sa_column_kwargs={"server_default": text(f"'{ENVELOPE}'")})
 
 
 class VpMissionEvent(RegistryTable, table=True):

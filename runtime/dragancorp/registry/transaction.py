@@ -36,6 +36,7 @@ from dragancorp.registry.rows import (
 )
 from dragancorp.registry.statements import LaneLock
 from dragancorp.registry.stopwatch import Stopwatch
+from dragancorp.registry.tables import ENVELOPE
 from dragancorp_contracts.lifecycle import Actor, EventType, MissionState
 
 
@@ -188,6 +189,7 @@ class Transaction:
         row = change.row
         values = {name: getattr(row, name) for name in MISSION_FIELDS}
         values |= {"document": document, "assigned": assigned, "claim_key": claim_key(row), "ends_at": ends_at(row)}
+        values["contract"] = ENVELOPE
         position = self.connection.insert_positioned(statements.INSERT_MISSION, values)
         self.count(row.vp_id, "mission_state", row.state.value)
         self._append(change)

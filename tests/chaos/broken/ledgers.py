@@ -40,7 +40,7 @@ def claimed_twice(patch: pytest.MonkeyPatch) -> None:
             row = replace(row, state=MissionState.QUEUED, holder=Holder.NONE)
         return decide(row, command, facts, now)
 
-    patch.setattr(statements, "CANDIDATES", everything)
+    patch.setattr(statements, "candidates", lambda reads: everything)
     patch.setattr(mission_writes, "decide", careless)
 
 

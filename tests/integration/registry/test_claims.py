@@ -1,15 +1,24 @@
 """Taking work: in which order, when, how much of it, and by whom."""
 
 import asyncio
+from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from sqlalchemy import bindparam, update
 
 from dragancorp.errors import ErrorCode
 from dragancorp.lifecycle.ledger_entry import utc_text
+from dragancorp.missions.decisions import Decisions
+from dragancorp.registry import perform
+from dragancorp.registry.operations import Operation
+from dragancorp.registry.port import Store
+from dragancorp.registry.tables import MISSIONS
+from dragancorp.registry.transaction import Transaction
 from dragancorp_contracts.lifecycle import Holder, MissionState, MissionTrigger, SessionTrigger
 
-from .world import LANE, SECOND_LANE, World, refused
+from .world import CALLER, LANE, SECOND_LANE, World, refused
 
 pytestmark = pytest.mark.anyio
 
@@ -228,3 +237,59 @@ async def test_a_new_mission_wakes_whoever_watches_the_lane(world: World) -> Non
     with world.store.watch(f"lane:{LANE}") as changes:
         await world.dispatch()
         assert await changes.wait(2.0)
+
+
+async def test_a_mission_of_a_newer_contract_waits_for_a_worker_that_reads_it(world: World, store: Store) -> None:
+    older = await world.working_lane()
+    unread = await world.dispatch(mission_id="m-newer")
+    await make_newer(store, "m-newer")
+    readable = [await world.dispatch() for _ in range(2)]
+    for one in readable:
+        row = await older.claim_one()
+        assert row.mission_id == one.row.mission_id, "what it cannot read stands in nobody's way"
+        await older.complete(row)
+    assert await older.claim() == []
+    decisions = Decisions(store, world.missions, world.clock)
+    why = await decisions.why(unread.row.mission_id, CALLER)
+    assert why.code == "contract_unreadable"
+    both = frozenset({"mission-envelope/v1", "mission-envelope/v2"})
+    assert [row.mission_id for row in await older.claim(reads=both)] == ["m-newer"]
+
+
+async def test_what_an_earlier_holder_read_says_nothing_of_the_next(world: World, store: Store) -> None:
+    older = await world.working_lane()
+    await world.dispatch(mission_id="m-newer")
+    await make_newer(store, "m-newer")
+    assert await older.claim() == []
+    await older.release()
+    await world.runtime(name="rt-2")
+    decisions = Decisions(store, world.missions, world.clock)
+    assert (await decisions.why("m-newer", CALLER)).code == "queued"
+
+
+async def test_names_of_contracts_are_no_way_into_a_statement(world: World) -> None:
+    lane = await world.working_lane()
+    await world.dispatch()
+    assert await lane.claim(reads=frozenset({"x') OR ('1'='1", "mission-envelope/v1' --"})) == []
+    assert len(await lane.claim()) == 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class MakeNewer(Operation[None]):
+    """What a plane of a later version would have written."""
+
+    mission_id: str
+
+
+async def make_newer(store: Store, mission_id: str) -> None:
+    def rewrite(tx: Transaction, operation: MakeNewer) -> None:
+        statement = (
+            update(MISSIONS).where(MISSIONS.c.mission_id == bindparam("of_mission")).values(contract=bindparam("newer"))
+        )
+        values = {"of_mission": operation.mission_id, "newer": "mission-envelope/v2"}
+        assert tx.connection.execute(statement, values).rowcount == 1
+
+    writes: dict[Any, Any] = dict(perform.WRITES)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(perform, "WRITES", {**writes, MakeNewer: rewrite})
+        await store.execute(MakeNewer(mission_id=mission_id))
