@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 WORKERS ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo agents-demo dev test fuzz chaos-short chaos bench check format codegen codegen-check lock wheel clean
+.PHONY: help setup demo agents-demo rollout-demo dev test fuzz chaos-short chaos bench check format codegen codegen-check lock wheel clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ demo: $(STAMP) ## Give CODIE a real coding mission, end to end
 
 agents-demo: $(STAMP) ## One mission through four kinds of agent, then agents that misbehave
 	@$(BIN)/python docs/agents_demo
+
+rollout-demo: $(STAMP) ## Walk a lane from off to default_on, break it, and watch it roll back
+	@$(BIN)/python docs/how-to/rollout/walk.py
 
 dev: $(STAMP) ## Serve a control plane with the demo's lane on http://127.0.0.1:8642
 	@UA_ENABLE_CODER_VP=1 $(BIN)/python docs/demo prepare && UA_ENABLE_CODER_VP=1 $(BIN)/dragan dev --data .demo/data --lanes .demo/lanes.yaml

@@ -102,7 +102,8 @@ def statement(found: Mapping[str, Any], confidence: float) -> str:
         return "nothing could be read, so nothing is proven"
     if trials == 0:
         return "no mission counts yet, so nothing is proven"
-    low, high = found["lower_bound"], found["upper_bound"]
-    sure = f"with {confidence:.0%} confidence each way"
-    above = "nothing about a least rate" if missed == 0 else f"it is above {low:.1%}"
-    return f"{missed} of {trials} proves a fallback rate below {high:.1%}, and {above}, {sure}; no less and no more"
+    at_most = f"below {found['upper_bound']:.1%}" if missed < trials else "no upper limit"
+    at_least = f"above {found['lower_bound']:.1%}" if missed else "no least rate"
+    return (
+        f"{missed} of {trials} proves of the true fallback rate: {at_most}; {at_least} ({confidence:.0%} sure of each)"
+    )

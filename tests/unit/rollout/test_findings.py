@@ -142,7 +142,9 @@ def test_a_lane_is_observed_for_as_many_missions_as_the_promotion_before_asks() 
 
 
 def test_the_sample_says_what_it_proves_and_what_not() -> None:
-    assert "proves a fallback rate below 13.9%, and nothing about a least rate" in statement(sample(20), 0.95)
-    assert "5 of 20 proves a fallback rate below 45.6%, and it is above 10.4%" in statement(sample(20, 5), 0.95)
+    proves = "proves of the true fallback rate:"
+    assert statement(sample(20), 0.95) == f"0 of 20 {proves} below 13.9%; no least rate (95% sure of each)"
+    assert statement(sample(20, 5), 0.95) == f"5 of 20 {proves} below 45.6%; above 10.4% (95% sure of each)"
+    assert statement(sample(5, 5), 0.95) == f"5 of 5 {proves} no upper limit; above 54.9% (95% sure of each)"
     assert "nothing is proven" in statement(sample(0), 0.95)
     assert "nothing is proven" in statement(NOTHING_READ, 0.95)
