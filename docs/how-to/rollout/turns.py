@@ -3,7 +3,7 @@
     python turns.py 20                  # until 20 missions count for the stage
     python turns.py --until-forced      # until the fallback is forced
 
-Every turn is a session of its own, as different people would be. Prints how often the lane and the primary path answered.
+Every turn is a session of its own, as different people would be. Prints how often lane and primary path answered.
 """
 
 import asyncio

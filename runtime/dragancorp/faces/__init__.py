@@ -1,6 +1,6 @@
 """The faces of a control plane: what others see of it."""
 
-from dragancorp.faces.api.app import asgi
-from dragancorp.faces.api.plugin import DragancorpPlugin
+from dragancorp.faces.application import asgi
+from dragancorp.faces.plugin import DragancorpPlugin
 
 __all__ = ["DragancorpPlugin", "asgi"]

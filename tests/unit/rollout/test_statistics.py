@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from dragancorp.rollout.statistics import at_most, nearest_rank, upper_bound
+from dragancorp.rollout.statistics import at_most, lower_bound, nearest_rank, upper_bound
 
 
 def exactly_at_most(hits: int, trials: int, rate: Fraction) -> Fraction:
@@ -54,6 +54,16 @@ def test_the_bound_is_the_exact_one(trials: int) -> None:
     for hits in range(trials):
         assert upper_bound(hits, trials) == pytest.approx(float(exact_upper_bound(hits, trials)), abs=2e-9)
     assert upper_bound(trials, trials) == 1.0
+
+
+@pytest.mark.parametrize("trials", [1, 2, 5, 13, 20, 35])
+def test_the_lower_bound_is_one_less_the_upper_bound_on_the_others(trials: int) -> None:
+    for hits in range(trials + 1):
+        other = upper_bound(trials - hits, trials)
+        assert other is not None
+        assert lower_bound(hits, trials) == pytest.approx(1 - other, abs=1e-9)
+    assert lower_bound(5, 20) == pytest.approx(0.1041, abs=5e-5)
+    assert lower_bound(0, 0) is None
 
 
 def test_more_hits_mean_a_higher_bound_and_more_trials_a_lower_one() -> None:

@@ -1,4 +1,6 @@
-"""The ASGI application of a plane."""
+"""The ASGI application of a plane: the operations API, the sessions' socket, and the operator's page."""
+
+from typing import Any
 
 from litestar import Litestar
 from litestar.exceptions import HTTPException
@@ -13,6 +15,7 @@ from dragancorp.faces.api.prefix import PrefixMiddleware
 from dragancorp.faces.api.problems import answer_failure, answer_http_error, answer_refusal
 from dragancorp.faces.api.service import PlaneService
 from dragancorp.faces.api.session_socket import session_socket
+from dragancorp.faces.dashboard import dashboard_handlers
 from dragancorp.settings import Settings
 from dragancorp.tokens_file import TokenBook, operator_token, read_tokens, worker_token
 from dragancorp_contracts.api.controllers import build_handlers
@@ -27,7 +30,9 @@ EXCEPTION_HANDLERS: ExceptionHandlersMap = {
 
 
 def asgi(plane: ControlPlane | EmbeddedPlane, *, tokens: TokenBook | None = None) -> Litestar:
-    """The operations API of a plane, to serve or to mount. The plane's lifetime stays with whoever opened it.
+    """The operations API and the operator's page of a plane, to serve or to mount.
+
+    The plane's lifetime stays with whoever opened it.
 
     A mounted application hears nothing of its host's start-up and shutdown, so an `EmbeddedPlane` belongs into the
     host's lifespan; as long as it is not open every answer is 503 `plane_not_open`.
@@ -35,7 +40,7 @@ def asgi(plane: ControlPlane | EmbeddedPlane, *, tokens: TokenBook | None = None
     any, only the public operations answer.
     """
     return Litestar(
-        route_handlers=route_handlers(plane, tokens=tokens),
+        route_handlers=[*route_handlers(plane, tokens=tokens), *page_handlers(plane, tokens=tokens)],
         exception_handlers=EXCEPTION_HANDLERS,
         middleware=[PrefixMiddleware],
         openapi_config=None,  # the document is the contract's own
@@ -49,6 +54,11 @@ def route_handlers(
     """The handlers of `asgi`, for an application of one's own."""
     authenticate = authenticator(environment_tokens() if tokens is None else tokens, plane.clock)
     return [*build_handlers(PlaneService(plane), authenticate), session_socket(plane, authenticate)]
+
+
+def page_handlers(plane: ControlPlane | EmbeddedPlane, *, tokens: TokenBook | None = None) -> list[Any]:
+    """The handlers of the operator's page, at `/` and below."""
+    return dashboard_handlers(plane, authenticator(environment_tokens() if tokens is None else tokens, plane.clock))
 
 
 def environment_tokens(settings: Settings | None = None) -> TokenBook:

@@ -1,5 +1,7 @@
 """The operations API inside a Litestar application of one's own."""
 
+from typing import Any
+
 from litestar.config.app import AppConfig
 from litestar.middleware import DefineMiddleware
 from litestar.plugins import InitPluginProtocol
@@ -8,8 +10,8 @@ from litestar.utils import join_paths
 
 from dragancorp.control_plane import ControlPlane
 from dragancorp.embedded_plane import EmbeddedPlane
-from dragancorp.faces.api.app import EXCEPTION_HANDLERS, route_handlers
 from dragancorp.faces.api.prefix import PrefixMiddleware
+from dragancorp.faces.application import EXCEPTION_HANDLERS, page_handlers, route_handlers
 from dragancorp.tokens_file import TokenBook
 
 
@@ -17,8 +19,8 @@ class DragancorpPlugin(InitPluginProtocol):
     """`Litestar(plugins=[DragancorpPlugin(plane)])` serves the plane's API beside the application's own routes.
 
     `path` is where it stands there. An `EmbeddedPlane` is opened at the application's start-up and closed at its
-    shutdown; a `ControlPlane` stays with whoever opened it. Errors of these routes are problem details; the
-    application's own error handling is left alone.
+    shutdown; a `ControlPlane` stays with whoever opened it. The operator's page is served with it, except at `/`.
+    Errors of these routes are problem details; the application's own error handling is left alone.
     """
 
     def __init__(
@@ -30,8 +32,10 @@ class DragancorpPlugin(InitPluginProtocol):
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Add the routes, and the plane's lifespan where it is ours."""
-        handlers = route_handlers(self._plane, tokens=self._tokens)
+        handlers: list[Any] = [*route_handlers(self._plane, tokens=self._tokens)]
         prefix = join_paths([app_config.path, self._path])
+        if self._path.strip("/"):  # at the application's own root its own front page stands
+            handlers += page_handlers(self._plane, tokens=self._tokens)
         router = Router(
             self._path,
             route_handlers=handlers,
