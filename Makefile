@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 WORKERS ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo agents-demo rollout-demo dev test fuzz chaos-short chaos bench check format codegen codegen-check lock wheel clean
+.PHONY: help setup demo agents-demo rollout-demo dev test browser-test fuzz chaos-short chaos bench check format codegen codegen-check lock wheel clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,8 +33,11 @@ rollout-demo: $(STAMP) ## Walk a lane from off to default_on, break it, and watc
 dev: $(STAMP) ## Serve a control plane with the demo's lane on http://127.0.0.1:8642
 	@UA_ENABLE_CODER_VP=1 $(BIN)/python docs/demo prepare && UA_ENABLE_CODER_VP=1 $(BIN)/dragan dev --data .demo/data --lanes .demo/lanes.yaml
 
-test: $(STAMP) ## Run the whole test suite
-	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup
+test: $(STAMP) ## Run the whole test suite (but for the browser's)
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup --ignore tests/browser
+
+browser-test: $(STAMP) ## Try the operator's page in Chromium (needs `chromium`); pictures are left in test-output/
+	@$(BIN)/python -m pytest -q tests/browser
 
 fuzz: $(STAMP) ## Try 100,000 documents on every schema and 50,000 requests on the API (FUZZ=n: as many; FUZZ_SEED=n: those again)
 	@FUZZ=$${FUZZ:-100000} $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup tests/fuzz
