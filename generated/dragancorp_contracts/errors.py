@@ -21,6 +21,7 @@ class ErrorCode(StrEnum):
     LANE_UNKNOWN = "lane_unknown"
     MISSION_UNKNOWN = "mission_unknown"
     MISSION_ARCHIVED = "mission_archived"
+    ARTIFACT_UNKNOWN = "artifact_unknown"
     SESSION_UNKNOWN = "session_unknown"
     ROUTE_UNKNOWN = "route_unknown"
     METHOD_NOT_ALLOWED = "method_not_allowed"
@@ -36,8 +37,10 @@ class ErrorCode(StrEnum):
     PRIMARY_MISSING = "primary_missing"
     RECEIPT_MISSING = "receipt_missing"
     EVENTS_GONE = "events_gone"
+    ARTIFACT_GONE = "artifact_gone"
     BODY_TOO_LARGE = "body_too_large"
     MEDIA_TYPE_UNSUPPORTED = "media_type_unsupported"
+    RANGE_UNSATISFIABLE = "range_unsatisfiable"
     DOCUMENT_INVALID = "document_invalid"
     COMMAND_NOT_ALLOWED = "command_not_allowed"
     EXTENSION_UNSUPPORTED = "extension_unsupported"
@@ -145,6 +148,13 @@ CATALOGUE: Mapping[ErrorCode, CatalogueEntry] = MappingProxyType(
             hint="The facts name the archive file; `dragan ledger verify --archive FILE` reads it.",
             retryable=False,
         ),
+        ErrorCode.ARTIFACT_UNKNOWN: CatalogueEntry(
+            code=ErrorCode.ARTIFACT_UNKNOWN,
+            status=404,
+            title="The mission has no such artifact",
+            hint="List them with `dragan mission artifacts ID`.",
+            retryable=False,
+        ),
         ErrorCode.SESSION_UNKNOWN: CatalogueEntry(
             code=ErrorCode.SESSION_UNKNOWN,
             status=404,
@@ -250,6 +260,13 @@ CATALOGUE: Mapping[ErrorCode, CatalogueEntry] = MappingProxyType(
             hint="Read them in the archive file; `dragan ledger verify --archive FILE` reads it.",
             retryable=False,
         ),
+        ErrorCode.ARTIFACT_GONE: CatalogueEntry(
+            code=ErrorCode.ARTIFACT_GONE,
+            status=410,
+            title="The artifact's file is gone, or is not what the mission left",
+            hint="Look in the lane's folder on the host of the control plane; the digest in the ledger says what it was.",
+            retryable=False,
+        ),
         ErrorCode.BODY_TOO_LARGE: CatalogueEntry(
             code=ErrorCode.BODY_TOO_LARGE,
             status=413,
@@ -262,6 +279,13 @@ CATALOGUE: Mapping[ErrorCode, CatalogueEntry] = MappingProxyType(
             status=415,
             title="The body's media type is not JSON",
             hint="Send `Content-Type: application/json`.",
+            retryable=False,
+        ),
+        ErrorCode.RANGE_UNSATISFIABLE: CatalogueEntry(
+            code=ErrorCode.RANGE_UNSATISFIABLE,
+            status=416,
+            title="No part of the file is in that range",
+            hint="Ask within the size that Content-Range names.",
             retryable=False,
         ),
         ErrorCode.DOCUMENT_INVALID: CatalogueEntry(

@@ -150,6 +150,13 @@ def build_handlers(service: OpsService, authenticate: Authenticate) -> list[HTTP
 
     handlers.append(_handler(operations.UPLOAD_ARTIFACT)(upload_artifact))
 
+    async def download_artifact(request: AnyRequest) -> Response[Any]:
+        call = await receive(operations.DOWNLOAD_ARTIFACT, request, authenticate)
+        answer = await service.download_artifact(call.principal, **call.arguments)
+        return respond(operations.DOWNLOAD_ARTIFACT, answer)
+
+    handlers.append(_handler(operations.DOWNLOAD_ARTIFACT)(download_artifact))
+
     async def explain_mission(request: AnyRequest) -> Response[Any]:
         call = await receive(operations.EXPLAIN_MISSION, request, authenticate)
         answer = await service.explain_mission(call.principal, **call.arguments)

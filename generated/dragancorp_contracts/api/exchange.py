@@ -22,7 +22,7 @@ from .. import strict_json
 from ..errors import ErrorCode
 from ..judge import Violation, pointer, rule_id, violations_at
 from .operations import Body, Operation, Parameter
-from .records import Answer, ApiProblem, EventStream, Principal
+from .records import Answer, ApiProblem, ByteStream, EventStream, Principal
 
 __all__ = ["AnyRequest", "Authenticate", "Call", "receive", "respond", "while_connected"]
 
@@ -245,15 +245,18 @@ async def _left(request: AnyRequest) -> None:
         pass
 
 
-def respond(operation: Operation, answer: Answer | EventStream) -> Response[Any]:
+def respond(operation: Operation, answer: Answer | ByteStream | EventStream) -> Response[Any]:
     """The response of a success. Raises `ValueError` for a status that the document does not declare."""
     if isinstance(answer, EventStream):
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no", **answer.headers}
         return Stream(_encoded(answer), media_type="text/event-stream", status_code=200, headers=headers)
     if answer.status not in operation.statuses:
         raise ValueError(f"{operation.id} answered {answer.status}; declared are {operation.statuses}")
-    if answer.status == 204:
-        return Response(None, status_code=204, headers=dict(answer.headers))
+    if isinstance(answer, ByteStream):
+        headers = dict(answer.headers)
+        return Stream(answer.parts, media_type=operation.media_type, status_code=answer.status, headers=headers)
+    if answer.status in (204, 304):
+        return Response(None, status_code=answer.status, headers=dict(answer.headers))
     if isinstance(answer.body, str) and not operation.answers_json:
         content = answer.body.encode()
     else:

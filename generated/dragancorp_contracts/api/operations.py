@@ -57,6 +57,11 @@ class Operation:
     body: Body | None = None
 
     @property
+    def answers_bytes(self) -> bool:
+        """Whether a success is the bytes of a file."""
+        return self.media_type == "application/octet-stream"
+
+    @property
     def answers_json(self) -> bool:
         """Whether a success is a JSON document, under whatever name."""
         return self.media_type == "application/json" or self.media_type.endswith("+json")
@@ -516,6 +521,63 @@ UPLOAD_ARTIFACT = Operation(
         limit=268435456,
         required=True,
         media_type="application/octet-stream",
+    ),
+)
+DOWNLOAD_ARTIFACT = Operation(
+    id="download_artifact",
+    method="GET",
+    path="/api/v1/missions/{mission_id}/artifacts/content",
+    scopes=("missions:read",),
+    public=False,
+    served=True,
+    statuses=(200, 206, 304),
+    media_type="application/octet-stream",
+    parameters=(
+        Parameter(
+            name="mission_id",
+            argument="mission_id",
+            where="path",
+            kind="string",
+            reference="common/v1/schema.json#/$defs/mission_id",
+            required=True,
+            default=None,
+        ),
+        Parameter(
+            name="name",
+            argument="name",
+            where="query",
+            kind="string",
+            reference="common/v1/schema.json#/$defs/relative_path",
+            required=True,
+            default=None,
+        ),
+        Parameter(
+            name="Range",
+            argument="range",
+            where="header",
+            kind="string",
+            reference="ops-api/v1/openapi.json#/paths/~1api~1v1~1missions~1{mission_id}~1artifacts~1content/get/parameters/1/schema",
+            required=False,
+            default=None,
+        ),
+        Parameter(
+            name="If-None-Match",
+            argument="if_none_match",
+            where="header",
+            kind="string",
+            reference="ops-api/v1/openapi.json#/paths/~1api~1v1~1missions~1{mission_id}~1artifacts~1content/get/parameters/2/schema",
+            required=False,
+            default=None,
+        ),
+        Parameter(
+            name="If-Range",
+            argument="if_range",
+            where="header",
+            kind="string",
+            reference="ops-api/v1/openapi.json#/paths/~1api~1v1~1missions~1{mission_id}~1artifacts~1content/get/parameters/3/schema",
+            required=False,
+            default=None,
+        ),
     ),
 )
 EXPLAIN_MISSION = Operation(
@@ -1369,6 +1431,7 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
         "stream_mission_events": STREAM_MISSION_EVENTS,
         "list_mission_artifacts": LIST_MISSION_ARTIFACTS,
         "upload_artifact": UPLOAD_ARTIFACT,
+        "download_artifact": DOWNLOAD_ARTIFACT,
         "explain_mission": EXPLAIN_MISSION,
         "approve_mission": APPROVE_MISSION,
         "deny_mission": DENY_MISSION,
@@ -1430,6 +1493,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "GET",
             "PUT",
         ),
+        "/api/v1/missions/{mission_id}/artifacts/content": ("GET",),
         "/api/v1/missions/{mission_id}/why": ("GET",),
         "/api/v1/missions/{mission_id}/approve": ("POST",),
         "/api/v1/missions/{mission_id}/deny": ("POST",),

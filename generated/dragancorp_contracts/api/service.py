@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from typing import Any
 
-from .records import Answer, EventStream, Principal
+from .records import Answer, ByteStream, EventStream, Principal
 
 __all__ = ["OpsService"]
 
@@ -273,6 +273,25 @@ class OpsService(ABC):
         changes nothing.
 
         `PUT /api/v1/missions/{mission_id}/artifacts`; answers 200.
+        """
+
+    @abstractmethod
+    async def download_artifact(
+        self,
+        principal: Principal,
+        *,
+        mission_id: str,
+        name: str,
+        range: str | None = None,
+        if_none_match: str | None = None,
+        if_range: str | None = None,
+    ) -> Answer | ByteStream:
+        """Download an artifact.
+
+        The bytes of one artifact, whole or one range of them (RFC 9110). The ETag is its digest; what is not that any
+        more is answered 410.
+
+        `GET /api/v1/missions/{mission_id}/artifacts/content`; answers 200 or 206 or 304.
         """
 
     @abstractmethod

@@ -296,6 +296,30 @@ class SyncClient(SyncTransport):
         reply = self.call(operations.UPLOAD_ARTIFACT, arguments, content=content)
         return as_object(reply.document)
 
+    def download_artifact(
+        self,
+        mission_id: str,
+        *,
+        name: str,
+        range: str | None = None,
+        if_none_match: str | None = None,
+        if_range: str | None = None,
+    ) -> bytes:
+        """Download an artifact.
+
+        The bytes of one artifact, whole or one range of them (RFC 9110). The ETag is its digest; what is not that any
+        more is answered 410.
+        """
+        arguments: dict[str, Any] = {
+            "mission_id": mission_id,
+            "name": name,
+            "range": range,
+            "if_none_match": if_none_match,
+            "if_range": if_range,
+        }
+        reply = self.call(operations.DOWNLOAD_ARTIFACT, arguments)
+        return bytes(reply.document or b"")
+
     def explain_mission(
         self,
         mission_id: str,

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from dragancorp.cli import decisions, output
+from dragancorp.cli.artifacts import artifacts
 from dragancorp.cli.options import (
     DEFAULT_DATA,
     AsJson,
@@ -24,6 +25,7 @@ READ_EVENTS = 200
 
 app = command_group("Missions: hand them over, follow them, decide about them, end them.")
 
+app.command("artifacts")(artifacts)
 app.command("approve")(decisions.approve)
 app.command("deny")(decisions.deny)
 app.command("retry")(decisions.retry)

@@ -87,6 +87,11 @@ class Operation:
         return self.media_type == "text/event-stream"
 
     @property
+    def answers_bytes(self) -> bool:
+        """Whether a success is the bytes of a file."""
+        return self.media_type == BYTES_TYPE
+
+    @property
     def answers_json(self) -> bool:
         """Whether a success is a JSON document, under whatever name."""
         return self.media_type == "application/json" or self.media_type.endswith("+json")
@@ -159,7 +164,7 @@ class Document:
         successes = {
             status: self._followed(answer)[0]
             for status, answer in source["responses"].items()
-            if status.startswith("2")
+            if status.startswith("2") or status == "304"
         }
         parameters = (
             *self._parameters(item, f"{place}"),

@@ -7,7 +7,7 @@ from typing import Any
 from ..errors import CATALOGUE, CatalogueEntry, ErrorCode
 from ..judge import Violation
 
-__all__ = ["Answer", "ApiProblem", "EventStream", "Principal", "ServerEvent"]
+__all__ = ["Answer", "ApiProblem", "ByteStream", "EventStream", "Principal", "ServerEvent"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +55,15 @@ class EventStream:
     """What a service method answers where the operation streams; the iterator is closed when the reader leaves."""
 
     events: AsyncIterator[ServerEvent]
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ByteStream:
+    """What a service method answers where the operation answers a file; the iterator is closed when the reader leaves."""
+
+    parts: AsyncIterator[bytes]
+    status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
 
 

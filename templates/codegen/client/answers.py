@@ -74,6 +74,8 @@ def content(response: httpx.Response, operation: Operation) -> Any:
     if response.status_code == 204 or not response.content:
         return None
     media_type = response.headers.get("content-type", "").partition(";")[0].strip()
+    if operation.answers_bytes and media_type == operation.media_type:
+        return response.content
     if not operation.answers_json and media_type == operation.media_type:
         return response.text
     try:

@@ -8,6 +8,7 @@ from dragancorp.control_plane import ControlPlane
 from dragancorp.embedded_plane import EmbeddedPlane
 from dragancorp.errors import DraganError, ErrorCode
 from dragancorp.faces.api import cursor as cursors
+from dragancorp.faces.api.artifact_download import ArtifactDownload
 from dragancorp.faces.api.mission_stream import MissionStream, refuse_unknown_position
 from dragancorp.faces.api.prefix import prefixed
 from dragancorp.faces.api.requester import lane_admitted, requester_of
@@ -33,7 +34,7 @@ CODER_VP = "vp.coder.primary"
 OPENAPI = openapi_document()
 
 
-class PlaneService(WorkerOperations, RolloutOperations, SessionOperations, OpsService):
+class PlaneService(ArtifactDownload, WorkerOperations, RolloutOperations, SessionOperations, OpsService):
     """`OpsService` for one control plane."""
 
     def __init__(self, source: ControlPlane | EmbeddedPlane) -> None:

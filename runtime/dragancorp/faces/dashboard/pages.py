@@ -17,7 +17,9 @@ from dragancorp.faces.api.service import PlaneService
 from dragancorp.faces.dashboard.actions import Actions
 from dragancorp.faces.dashboard.rendering import HERE, page, redirect
 from dragancorp.faces.dashboard.sign_in import COOKIE, LASTS_SECONDS, Authenticate, SignIn, SignIns
-from dragancorp.faces.dashboard.views import Views
+from dragancorp.faces.dashboard.views import Views, need
+from dragancorp_contracts.api.exchange import respond
+from dragancorp_contracts.api.operations import OPERATIONS
 from dragancorp_contracts.api.records import ApiProblem, Principal
 
 AnyRequest = Request[Any, Any, Any]
@@ -35,15 +37,17 @@ VIEWS = [
 def dashboard_handlers(plane: ControlPlane | EmbeddedPlane, authenticate: Authenticate) -> list[Any]:
     """The route handlers of the operator's page."""
     sign_ins = SignIns(authenticate, plane.clock)
-    pages = Pages(sign_ins, Views(PlaneService(plane)), Actions(PlaneService(plane), sign_ins))
+    service = PlaneService(plane)
+    pages = Pages(sign_ins, service, Views(service), Actions(service, sign_ins))
     return [*pages.handlers(), create_static_files_router(path="/page", directories=[HERE / "static"])]
 
 
 class Pages:
     """The pages of one plane."""
 
-    def __init__(self, sign_ins: SignIns, views: Views, actions: Actions) -> None:
+    def __init__(self, sign_ins: SignIns, service: PlaneService, views: Views, actions: Actions) -> None:
         self._sign_ins = sign_ins
+        self._service = service
         self._views = views
         self._actions = actions
 
@@ -55,6 +59,7 @@ class Pages:
             "/missions": self._missions,
             "/missions/{mission_id:str}": self._mission,
             "/rollout/{vp_id:str}": self._rollout,
+            "/missions/{mission_id:str}/artifact": self._artifact,
             "/recovery": self._recovery,
         }
         deeds = {
@@ -129,6 +134,17 @@ class Pages:
         found = await self._views.mission(principal, request.path_params["mission_id"], request.query_params)
         raw = json.dumps(found["mission"], indent=2)
         return page("mission.html", sign_in=sign_in, here="missions", raw=raw, **found)
+
+    async def _artifact(self, sign_in: SignIn, principal: Principal, request: AnyRequest) -> Shown:
+        """A file of a mission, to be saved: the API's own answer."""
+        need(principal, "download_artifact")
+        answer = await self._service.download_artifact(
+            principal,
+            mission_id=request.path_params["mission_id"],
+            name=str(request.query_params.get("name", "")),
+            range=request.headers.get("range"),
+        )
+        return respond(OPERATIONS["download_artifact"], answer)
 
     async def _rollout(self, sign_in: SignIn, principal: Principal, request: AnyRequest) -> Shown:
         found = await self._views.rollout(principal, request.path_params["vp_id"])

@@ -1,0 +1,100 @@
+"""Artifacts on their way out: a file of a mission's artifact folder, opened without following a link, whole or a range.
+
+What is sent is what the mission left: the digest is computed when a file is first asked for, and again when the file
+is another one by its inode, size or time.
+"""
+
+import asyncio
+import os
+import re
+import stat
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from dragancorp.executors import artifacts
+
+CHUNK_BYTES = 256 * 1024
+RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
+
+
+class RangeUnsatisfiableError(Exception):
+    """No byte of the file is in the range."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Bytes of a file, from `start` to before `end`."""
+
+    start: int
+    end: int
+
+    def content_range(self, size: int) -> str:
+        """As the header of that name has it."""
+        return f"bytes {self.start}-{self.end - 1}/{size}"
+
+
+def part_of(header: str | None, size: int) -> Part | None:
+    """The one range that a `Range` header asks for; None for none, several, or what is no range of bytes.
+
+    Raises `RangeUnsatisfiableError`.
+    """
+    found = RANGE.fullmatch((header or "").strip())
+    if found is None or found.group(0) == "bytes=-":
+        return None
+    first, last = found.groups()
+    if first == "":
+        start, end = max(0, size - int(last)), size
+        if int(last) == 0:
+            raise RangeUnsatisfiableError
+    else:
+        start, end = int(first), min(size, int(last) + 1 if last else size)
+        if last and int(last) < int(first):
+            return None  # no range at all, by the grammar
+    if start >= size:
+        raise RangeUnsatisfiableError
+    return Part(start, end)
+
+
+def matches(header: str | None, etag: str) -> bool:
+    """Whether an `If-None-Match` header names this ETag."""
+    known = [one.strip().removeprefix("W/") for one in (header or "").split(",")]
+    return "*" in known or etag in known
+
+
+def opened(folder: Path, name: str, sha256: str, size: int) -> int | None:
+    """A descriptor of the artifact, to be closed by the caller; None where the file is gone or another one. Blocks."""
+    places = [folder.joinpath(*name.split("/")[:depth]) for depth in range(1, name.count("/") + 1)]
+    if any(place.is_symlink() for place in places):
+        return None
+    try:
+        descriptor = os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    about = os.fstat(descriptor)
+    same = stat.S_ISREG(about.st_mode) and about.st_size == size
+    if same and _digest(str(folder), name, about.st_ino, about.st_size, about.st_mtime_ns) == sha256:
+        return descriptor
+    os.close(descriptor)
+    return None
+
+
+@lru_cache(maxsize=4096)
+def _digest(folder: str, name: str, inode: int, size: int, changed: int) -> str | None:
+    found = artifacts.digest_of(Path(folder), name)
+    return None if found is None else found[0]
+
+
+async def parts(descriptor: int, part: Part) -> AsyncIterator[bytes]:
+    """The bytes, piece by piece; the descriptor is closed at the end, however it comes."""
+    try:
+        at = part.start
+        while at < part.end:
+            piece = await asyncio.to_thread(os.pread, descriptor, min(CHUNK_BYTES, part.end - at), at)
+            if not piece:
+                return  # cut while it was read: the length that was promised tells the reader
+            at += len(piece)
+            yield piece
+    finally:
+        os.close(descriptor)
