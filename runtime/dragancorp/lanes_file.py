@@ -44,7 +44,9 @@ def _absolute(lane: Lane, folder: Path) -> Lane:
     workspace, executor = lane.get("workspace", {}), lane["executor"]
     if "repository" in workspace:
         lane = {**lane, "workspace": {**workspace, "repository": str(folder / workspace["repository"])}}
-    program, *words = executor.get("command", [""])
-    if "/" in program:
-        lane = {**lane, "executor": {**executor, "command": [str(folder / program), *words]}}
-    return lane
+    beside = {
+        member: [str(folder / executor[member][0]), *executor[member][1:]]
+        for member in ("command", "resume_command")
+        if "/" in executor.get(member, [""])[0]
+    }
+    return {**lane, "executor": {**executor, **beside}} if beside else lane

@@ -42,6 +42,14 @@ class Executor(BaseModel):
     """
     For `process` and `tool`, which it belongs to by rule LAN-6: the program and its words, never read by a shell. A program with a `/` is looked up beside the lanes file, any other on the PATH. In the words of a `tool`, `{objective}`, `{mission_id}`, `{mission_type}`, `{attempt}`, `{workspace}` and `{artifacts}` stand for what the mission says, by rule LAN-7 nothing else in braces; `{{` and `}}` are braces.
     """
+    resume_command: list[StrictStr] | MISSING = MISSING
+    """
+    For `tool`: the words instead of `command` once the agent's own session is known, so that it goes on in it; `{session_id}` among them, by rule LAN-9, beside the fields of `command`. The program is the same.
+    """
+    session_member: StrictStr | MISSING = MISSING
+    """
+    For `tool`: the member that holds the agent's session id, in the lines of its output that are JSON objects; by rule LAN-9 it comes with `resume_command`.
+    """
     target: StrictStr | MISSING = MISSING
     """
     For `callable`, which it belongs to by rule LAN-6: where the async generator function is, as `package.module:name`.

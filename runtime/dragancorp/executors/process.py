@@ -19,7 +19,7 @@ from dragancorp.executors.process_run import Ear, ProcessRun, Program
 from dragancorp.executors.program_ears import SpeakingEar, ToolEar
 from dragancorp.executors.protocol import Capabilities, MissionContext, SessionContext, SessionOpened, Stop
 from dragancorp.executors.unfit import Unfit, unknown_extensions
-from dragancorp.rules.command_words import fields_in, filled
+from dragancorp.rules.command_words import SESSION_FIELD, fields_in, filled
 from dragancorp_contracts.lifecycle import ReasonCode
 
 TOOL_CONSTRAINTS = ("allowed_tools", "forbidden_tools")
@@ -95,22 +95,33 @@ class ToolExecutor(ProcessExecutor):
         resume_session=True, suspend=False, approvals=False, usage=False, stop=Stop.KILLED
     )  # usage: only the run time is reported
 
+    def __init__(self, config: Mapping[str, Any], surroundings: Mapping[str, str] = os.environ) -> None:
+        super().__init__(config, surroundings)
+        self._resume_command: Sequence[str] = tuple(config.get("resume_command", ()))
+        self._session_member: str | None = config.get("session_member")
+
     def _words(self, envelope: Mapping[str, Any], context: MissionContext) -> Sequence[str]:
-        values = {
-            "objective": envelope["objective"],
-            "mission_id": context.mission_id,
-            "mission_type": envelope.get("mission_type", ""),
-            "attempt": str(context.attempt),
-            "workspace": str(context.workspace),
-            "artifacts": str(context.artifacts),
-        }
-        return [filled(word, values) for word in self._command]
+        words, values = (
+            self._command,
+            {
+                "objective": envelope["objective"],
+                "mission_id": context.mission_id,
+                "mission_type": envelope.get("mission_type", ""),
+                "attempt": str(context.attempt),
+                "workspace": str(context.workspace),
+                "artifacts": str(context.artifacts),
+            },
+        )
+        if context.agent_session is not None and self._resume_command:
+            words, values[SESSION_FIELD] = self._resume_command, context.agent_session
+        return [filled(word, values) for word in words]
 
     def _input(self, envelope: Mapping[str, Any]) -> bytes:
         return b""
 
     def _ear(self, context: MissionContext) -> Ear:
-        return ToolEar(context.clock)
+        resuming = context.agent_session is not None and bool(self._resume_command)
+        return ToolEar(context.clock, session_member=self._session_member, resuming=resuming)
 
     def _reasons(self, envelope: Mapping[str, Any]) -> Iterator[Unfit]:
         """A tool knows no extension and keeps no constraint; and an objective must never become one of its options."""
@@ -128,9 +139,14 @@ class ToolExecutor(ProcessExecutor):
             )
 
     def _may_read_an_option(self) -> bool:
-        fields = [index for index, word in enumerate(self._command) if word.startswith("{") and fields_in(word)]
-        ended = self._command.index("--") if "--" in self._command else len(self._command)
-        return any(index < ended for index in fields)
+        return any(map(_reads_options_from_fields, (self._command, self._resume_command)))
+
+
+def _reads_options_from_fields(words: Sequence[str]) -> bool:
+    """Whether a word that begins with what a mission says stands where a program looks for options."""
+    fields = [index for index, word in enumerate(words) if word.startswith("{") and fields_in(word)]
+    ended = words.index("--") if "--" in words else len(words)
+    return any(index < ended for index in fields if fields_in(words[index]) != [SESSION_FIELD])
 
 
 def _approvals(envelope: Mapping[str, Any]) -> Iterator[Unfit]:

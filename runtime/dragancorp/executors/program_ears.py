@@ -1,13 +1,16 @@
 """How programs are understood: one that speaks lane-process/v1, and one that knows nothing of missions."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from dragancorp.clock import Clock
-from dragancorp.executors.lane_process import event_in, failed, meaning_of
+from dragancorp.executors.lane_process import event_in, failed, longest_event, meaning_of
 from dragancorp.executors.protocol import ASKS, FINAL, ProcessExited
+from dragancorp_contracts import strict_json
 
 Event = dict[str, Any]
+SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,199}")
 PROGRESS_SECONDS = 1.0  # between two lines of a tool that are told as progress; all are in the log
 SUMMARY_CHARACTERS = 4000
 
@@ -55,9 +58,13 @@ class SpeakingEar:
 class ToolEar:
     """A program that knows nothing of missions: what it prints is progress, its exit code is the result."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, *, session_member: str | None = None, resuming: bool = False) -> None:
+        """`session_member` holds the agent's session id in lines that are JSON; `resuming`: it was given one."""
         self.unwelcome: str | None = None
         self._clock = clock
+        self._session_member = session_member
+        self._resuming = resuming
+        self._session: str | None = None
         self._told_at = float("-inf")
         self._last = ""
 
@@ -68,6 +75,10 @@ class ToolEar:
         if not text:
             return
         self._last = text[:SUMMARY_CHARACTERS]
+        session = session_in(text, self._session_member)
+        if session is not None and session != self._session:
+            self._session = session
+            yield {"type": "session", "executor_session_id": session}
         now = self._clock.monotonic()
         if now - self._told_at >= PROGRESS_SECONDS:
             self._told_at = now
@@ -77,9 +88,27 @@ class ToolEar:
         """See `Ear.ending`."""
         if exited.exit_code == 0:
             return {"type": "completed", "summary": self._last or "The tool is done and printed nothing."}
+        if self._resuming and self._session is None:
+            message = f"it could not go on in its session: exit code {exited.exit_code}: {self._last}"
+            return failed("session_unresumable", message)
         # Of a tool's exit codes only the shell's own have a known meaning.
         reason = meaning_of(exited.exit_code).reason_code if exited.exit_code >= 126 else "executor_error"
         return failed(reason or "executor_error", f"exit code {exited.exit_code}: {self._last}")
+
+
+def session_in(line: str, member: str | None) -> str | None:
+    """The agent's session id that a line of output names; None where it names none that could be given back.
+
+    What begins with a hyphen could become an option of the program that is given it.
+    """
+    if member is None or not line.startswith("{") or len(line) > longest_event():
+        return None
+    try:
+        document = strict_json.loads(line)
+    except strict_json.JsonInvalid:
+        return None
+    found = document.get(member) if isinstance(document, dict) else None
+    return found if isinstance(found, str) and SESSION_ID.fullmatch(found) else None
 
 
 def _log(line: str) -> Event:

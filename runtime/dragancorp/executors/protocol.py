@@ -131,6 +131,7 @@ class MissionContext:
     clock: Clock
     decision: Mapping[str, Any] | None = None  # on resuming: what was decided meanwhile, `request_id` and `answer`
     environment: Mapping[str, str] = field(default_factory=dict)  # ids and folders, for child processes
+    agent_session: str | None = None  # the agent's own session to go on in, as a `session` event named it
 
 
 class Executor(Protocol):

@@ -14,6 +14,7 @@ from dragancorp.clock import Clock
 from dragancorp.errors import DraganError, ErrorCode
 from dragancorp.executors.protocol import Executor, SessionContext
 from dragancorp.executors.workspace import Workspace, prepare
+from dragancorp.lanes.agent_session import AgentSession
 from dragancorp.lanes.execution import sweep_below
 from dragancorp.lanes.guarded import Guard
 from dragancorp.lanes.keeper import Keeper
@@ -62,6 +63,7 @@ class LaneRuntime:
         self._owner = self._new_owner()
         self._held_once = False
         self._waiting: ErrorCode | None = None
+        self._session: AgentSession | None = None
         self._stopping = asyncio.Event()  # no new claims
         self._drain = asyncio.Event()  # hand back what is running
 
@@ -231,6 +233,7 @@ class LaneRuntime:
                     outcome=opened.outcome,
                     workspace=str(path),
                 )
+                self._session = AgentSession(self._link, keeper.lease, opened.executor_session_id, str(path))
         return workspace
 
     async def _slot(self, keeper: Keeper, executor: Executor, workspace: Workspace | None) -> None:
@@ -300,6 +303,7 @@ class LaneRuntime:
             processes=guard,
             workspace=workspace,
             clock=self._clock,
+            session=None if claimed.shadow else self._session,
         )
         ending = await MissionRun(hands, claimed, drain=self._drain).run()
         if ending is None:

@@ -8,9 +8,12 @@ from dragancorp.lifecycle.ledger_entry import utc_text
 from dragancorp.missions.envelopes import ends_by
 
 
-def mission_environment(claimed: Claimed, workspace: Workspace, now: datetime, backstop: float) -> dict[str, str]:
+def mission_environment(
+    claimed: Claimed, workspace: Workspace, now: datetime, backstop: float, agent_session: str | None = None
+) -> dict[str, str]:
     """The variables of an attempt that starts `now`; `backstop` is the lane's, in seconds."""
-    return {
+    session = {} if agent_session is None else {"DRAGAN_SESSION_ID": agent_session}
+    return session | {
         "DRAGAN_VP_ID": claimed.vp_id,
         "DRAGAN_MISSION_ID": claimed.mission_id,
         "DRAGAN_ATTEMPT": str(claimed.attempt),

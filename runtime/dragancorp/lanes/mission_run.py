@@ -14,6 +14,7 @@ from dragancorp.errors import DraganError, ErrorCode
 from dragancorp.executors import receipts
 from dragancorp.executors.protocol import FINAL, Executor, MissionContext, ProcessRunner
 from dragancorp.executors.workspace import Workspace
+from dragancorp.lanes.agent_session import AgentSession
 from dragancorp.lanes.keeper import Keeper, Unwanted
 from dragancorp.lanes.link import Claimed, LaneLink, Report
 from dragancorp.lanes.mission_environment import mission_environment
@@ -43,6 +44,7 @@ class Hands:
     processes: ProcessRunner
     workspace: Workspace
     clock: Clock
+    session: AgentSession | None = None  # the agent's own; None: the mission has nothing to do with it
 
 
 class MissionRun:
@@ -59,6 +61,7 @@ class MissionRun:
         self._numbers = itertools.count(1)
         self._heard_at = self._claimed_at
         self._tools: set[str] = set()
+        self._session: str | None = None  # the agent's, as it was given
         self._usage: dict[str, Any] = {}
         self._question: Question | None = None  # what it waits for from a person
         self._held_up = False  # it is our own report that waits, and not the executor
@@ -178,6 +181,8 @@ class MissionRun:
         hands, claimed = self._hands, self._claimed
         patience = hands.clock.monotonic() + BUSY_PATIENCE_SECONDS
         while True:
+            session = None if hands.session is None else hands.session.name
+            self._session = session
             context = MissionContext(
                 mission_id=claimed.mission_id,
                 attempt=claimed.attempt,
@@ -189,8 +194,9 @@ class MissionRun:
                 clock=hands.clock,
                 decision=claimed.decision,
                 environment=mission_environment(
-                    claimed, hands.workspace, hands.clock.wall(), hands.keeper.policy.backstop
+                    claimed, hands.workspace, hands.clock.wall(), hands.keeper.policy.backstop, session
                 ),
+                agent_session=session,
             )
             begun = False
             try:
@@ -233,6 +239,8 @@ class MissionRun:
                     await self._send(self._report(MissionTrigger.REPORT, content={"usage": self._usage}))
             case "artifact":
                 await self._pass_on_artifact(event)
+            case "session" if self._hands.session is not None:
+                await self._hands.session.named(event["executor_session_id"], given=self._session)
             case "approval_wanted" | "input_wanted" | "login_wanted" as wanted:
                 content = {"summary": event.get("message", ""), "wanted": {"kind": wanted, **event}}
                 await self._send(self._report(MissionTrigger.BLOCK, reason=WANTED_REASON[wanted], content=content))
@@ -283,6 +291,8 @@ class MissionRun:
                 return await self._completed(final)
             case "cancelled":
                 return self._report(MissionTrigger.STOPPED, content=self._content(final))
+        if final.get("reason_code") == ReasonCode.SESSION_UNRESUMABLE and self._hands.session is not None:
+            self._hands.session.lost()
         content = self._content(final)
         index = await self._outputs.everything()
         return self._report(

@@ -86,6 +86,7 @@ def continuity_breaks(session_events: Iterable[Mapping[str, Any]]) -> int:
     for event in session_events:
         detail = event.get("detail", {})
         accounted = event["type"] in ("vp.session.recovered", "vp.session.reset", "vp.session.created")
+        accounted = accounted or event.get("status") == "degraded"  # the recovery that follows says so
         moved = workspace is not None and detail.get("workspace", workspace) != workspace
         replaced = continuity is not None and detail.get("continuity_id", continuity) != continuity
         if (moved or replaced or detail.get("outcome") == "replaced") and not accounted:

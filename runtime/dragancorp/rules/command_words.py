@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping
 
 TOOL_FIELDS = ("objective", "mission_id", "mission_type", "attempt", "workspace", "artifacts")
+SESSION_FIELD = "session_id"
+"""What a tool's other command is told, once the agent's session is known."""
 _PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
 

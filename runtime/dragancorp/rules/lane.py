@@ -5,7 +5,7 @@ from decimal import Decimal
 from functools import cache
 from typing import Any
 
-from dragancorp.rules.command_words import TOOL_FIELDS, fields_in
+from dragancorp.rules.command_words import SESSION_FIELD, TOOL_FIELDS, fields_in
 from dragancorp.rules.rule import Breach, Rule, RulesByContract, parts, repeated
 from dragancorp_contracts import resources
 
@@ -48,13 +48,31 @@ def _fields_of_a_tool(lane: Any) -> Iterator[Breach]:
     executor = lane["executor"]
     if executor["type"] != "tool":
         return
-    for index, word in enumerate(executor.get("command", ())):
-        fields = fields_in(word)
-        if index == 0 and fields:
-            yield "/executor/command/0", "what a mission says must not choose the program"
-        elif unknown := [field for field in fields if field not in TOOL_FIELDS]:
-            known = ", ".join(TOOL_FIELDS)
-            yield f"/executor/command/{index}", f"there is no field {unknown[0]!r}; known: {known}; `{{{{` is a brace"
+    for member, known in (("command", TOOL_FIELDS), ("resume_command", (*TOOL_FIELDS, SESSION_FIELD))):
+        for index, word in enumerate(executor.get(member, ())):
+            fields, place = fields_in(word), f"/executor/{member}/{index}"
+            if index == 0 and fields:
+                yield place, "what a mission says must not choose the program"
+            elif unknown := [field for field in fields if field not in known]:
+                yield place, f"there is no field {unknown[0]!r}; known: {', '.join(known)}; `{{{{` is a brace"
+
+
+def _a_session_is_found_and_told(lane: Any) -> Iterator[Breach]:
+    executor = lane["executor"]
+    resumed, member = executor.get("resume_command"), executor.get("session_member")
+    if resumed is None and member is None:
+        return
+    at = "resume_command" if resumed is not None else "session_member"
+    if executor["type"] != "tool":
+        yield f"/executor/{at}", f"a lane of type {executor['type']} says its session itself; leave it out"
+    elif resumed is None:
+        yield "/executor/session_member", "the session's id is found and nothing is done with it: write resume_command"
+    elif member is None:
+        yield "/executor/resume_command", "nothing says where the session's id is found: write session_member"
+    elif resumed[0] != executor.get("command", [None])[0]:
+        yield "/executor/resume_command/0", "it is another program than that of command"
+    elif not any(SESSION_FIELD in fields_in(word) for word in resumed):
+        yield "/executor/resume_command", "`{session_id}` is not among its words"
 
 
 def _broadened_is_no_narrower(lane: Any) -> Iterator[Breach]:
@@ -114,6 +132,12 @@ RULES: RulesByContract = {
             _fields_of_a_tool,
         ),
         Rule.of("LAN-8", "A broadened cohort holds every session of the limited one.", _broadened_is_no_narrower),
+        Rule.of(
+            "LAN-9",
+            "A tool that goes on in its session is the same program, is told the session's id, and says where it is "
+            "found.",
+            _a_session_is_found_and_told,
+        ),
     ),
     "lanes-file": (
         Rule.of("LAN-2", "Each lane is configured once.", _lanes_once),

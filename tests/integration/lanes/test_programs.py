@@ -15,9 +15,10 @@ from processes import alive
 
 from dragancorp.control_plane import ControlPlane
 from dragancorp.errors import DraganError, ErrorCode
+from dragancorp.executors.program_ears import session_in
 from dragancorp.executors.protocol import MissionContext
 from dragancorp.missions.commands import Requester
-from dragancorp.registry.queries import GetLane, GetMission, ListArtifacts, ReadLedger
+from dragancorp.registry.queries import GetLane, GetMission, ListArtifacts, ReadLedger, ReadSessionLedger
 from dragancorp_contracts.lifecycle import MissionState, ReasonCode, SessionState
 
 from .house import CALLER, LANE, OPERATOR, eventually
@@ -72,6 +73,7 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
             program.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
             program.chmod(0o755)
             executor = {"type": kind, "command": ["./agent", *words], "cancel_grace_seconds": 0.2}
+            executor |= members.pop("executor", {})
             lanes = tmp_path / "lanes.yaml"
             lanes.write_text(json.dumps({"lanes": [{"vp_id": LANE, "executor": executor, **members}]}))
             plane = await ControlPlane.open(f"sqlite:///{tmp_path / 'state.db'}", lanes=lanes)
@@ -212,3 +214,107 @@ async def test_a_mission_that_the_program_could_never_do_is_refused_at_once(serv
         await lane.dispatch(objective="--help")
     assert refused.value.code is ErrorCode.COMMAND_NOT_ALLOWED
     assert refused.value.violations[0].pointer == "/objective"
+
+
+# The agent's own session
+
+SESSION = """
+said="$*"; echo "$said" >> "$DRAGAN_WORKSPACE/../../said.txt"
+case "$said" in
+  *"--resume gone"*) echo "no such session" >&2; exit 1 ;;
+esac
+"""
+RESUMED = {
+    "executor": {"resume_command": ["./agent", "--resume", "{session_id}", "--", "{objective}"], "session_member": "id"}
+}
+
+
+async def told(lane: Programs, objective: str) -> Any:
+    return await lane.ended(await lane.dispatch(objective=objective))
+
+
+def said(folder: Path) -> list[str]:
+    [found] = folder.rglob("said.txt")
+    return found.read_text().splitlines()
+
+
+async def session(lane: Programs) -> Any:
+    record = await lane.plane.store.read(GetLane(vp_id=LANE))
+    assert record is not None
+    return record.row
+
+
+async def session_events(lane: Programs) -> list[tuple[str, str | None]]:
+    events = await lane.plane.store.read(ReadSessionLedger(vp_id=LANE))
+    return [(event["type"].removeprefix("vp.session."), event["detail"].get("outcome")) for event in events]
+
+
+async def test_a_tool_goes_on_in_its_own_session_also_after_a_restart(serve: Serve, tmp_path: Path) -> None:
+    script = SESSION + """echo '{"id": "chat-1", "text": "hello"}'"""
+    lane = await serve(script, "--", "{objective}", kind="tool", **RESUMED)
+    for objective in ("first", "second"):
+        assert (await told(lane, objective)).state is MissionState.COMPLETED
+    assert (await session(lane)).executor_session_id == "chat-1"
+    continuity = (await session(lane)).continuity_id
+    await lane.plane.close()
+    again = await serve(script, "--", "{objective}", kind="tool", **RESUMED)
+    await told(again, "third")
+    assert said(tmp_path) == ["-- first", "--resume chat-1 -- second", "--resume chat-1 -- third"]
+    assert (await session(again)).continuity_id == continuity
+    assert [event for event in await session_events(again) if event[0] == "opened"] == [
+        ("opened", "opened"),
+        ("opened", "opened"),
+        ("opened", "resumed"),
+    ]
+
+
+async def test_an_agent_that_goes_on_under_another_name_is_resumed(serve: Serve, tmp_path: Path) -> None:
+    script = SESSION + """echo "{\\"id\\": \\"chat-$DRAGAN_MISSION_ID\\"}" """
+    lane = await serve(script, "--", "{objective}", kind="tool", **RESUMED)
+    first = await told(lane, "first")
+    continuity = (await session(lane)).continuity_id
+    second = await told(lane, "second")
+    assert said(tmp_path)[1] == f"--resume chat-{first.mission_id} -- second"
+    row = await session(lane)
+    assert (row.executor_session_id, row.continuity_id) == (f"chat-{second.mission_id}", continuity)
+
+
+async def test_a_session_that_cannot_be_resumed_is_replaced_on_record(serve: Serve, tmp_path: Path) -> None:
+    script = (
+        SESSION
+        + """
+    [ -e ../again ] && echo '{"id": "chat-2"}' || echo '{"id": "gone"}'; : > ../again
+    """
+    )
+    lane = await serve(script, "--", "{objective}", kind="tool", **RESUMED)
+    await told(lane, "first")
+    continuity = (await session(lane)).continuity_id
+    failed = await told(lane, "second")
+    assert (failed.state, failed.reason_code) == (MissionState.FAILED, ReasonCode.SESSION_UNRESUMABLE)
+    assert (await told(lane, "third")).state is MissionState.COMPLETED
+    assert said(tmp_path) == ["-- first", "--resume gone -- second", "-- third"]
+    row = await session(lane)
+    assert (row.status, row.executor_session_id) == (SessionState.ACTIVE, "chat-2")
+    assert row.continuity_id != continuity
+    assert (await session_events(lane))[-3:] == [("degraded", None), ("opened", "replaced"), ("recovered", None)]
+    numbers = (await lane.plane.rollouts.status(LANE))["numbers"]
+    assert numbers["continuity_breaks"] == 0, "what is on record is no break"
+
+
+async def test_a_program_that_speaks_names_its_session_and_is_told_it(serve: Serve, tmp_path: Path) -> None:
+    lane = await serve("""
+    read -r envelope; echo "${DRAGAN_SESSION_ID-none}" >> ../said.txt
+    echo '{"type": "session", "executor_session_id": "talk-1"}'
+    """)
+    for objective in ("first", "second"):
+        await told(lane, objective)
+    assert said(tmp_path) == ["none", "talk-1"]
+    assert (await session(lane)).executor_session_id == "talk-1"
+
+
+@pytest.mark.parametrize(
+    "line", ['{"id": "--help"}', '{"id": 5}', '{"id": ""}', '{"other": "x"}', '["id"]', '{"id": "a", "id": "b"}', "id"]
+)
+def test_what_could_not_be_given_back_is_no_session(line: str) -> None:
+    assert session_in(line, "id") is None
+    assert session_in('{"id": "chat-1"}', "id") == "chat-1"

@@ -19,6 +19,7 @@ PAGES = Path(__file__).parents[3] / "docs" / "how-to"
 # What the agents print, in shape: an answer at its end; lines of work and then an answer; a report with costs.
 TRANSCRIPTS = {
     "claude": ["The parser now accepts empty files, and a test covers it."],
+    "claude json": ['{"type": "result", "result": "Done.", "session_id": "5f0e6a3c-1f0a-4c33-9a38-6a7c1f0b2d11"}'],
     "codex": [
         "[10:00:00] OpenAI Codex",
         "--------",
@@ -67,9 +68,10 @@ async def test_an_agent_is_understood_by_the_shape_of_what_it_prints(
     entry: dict[str, Any], tmp_path: Path, processes: ProcessRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     agent = entry["executor"]["command"][0]
+    shape = f"{agent} json" if "json" in entry["executor"]["command"] else agent
     lane = Lane(prepare(tmp_path / "lane", entry["vp_id"], {"kind": "folder"}), processes)
     transcript = tmp_path / "transcript"
-    transcript.write_text("\n".join(TRANSCRIPTS[agent]) + "\n", encoding="utf-8")
+    transcript.write_text("\n".join(TRANSCRIPTS[shape]) + "\n", encoding="utf-8")
     program = Path(lane.script(f'printf "%s\\n" "$@" > words; cat {transcript}', name=agent))
     monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
     mission = envelope(objective="--help me: mend the parser")
@@ -79,5 +81,6 @@ async def test_an_agent_is_understood_by_the_shape_of_what_it_prints(
     words = (lane.workspace.path / "words").read_text().splitlines()
     assert words[-1].removeprefix("--message=") == mission["objective"]
     assert events[-1]["type"] == "completed"
-    assert events[-1]["summary"] == TRANSCRIPTS[agent][-1]
+    assert events[-1]["summary"] == TRANSCRIPTS[shape][-1]
+    assert len(of_type(events, "session")) == ("session_member" in entry["executor"])
     assert of_type(events, "progress")

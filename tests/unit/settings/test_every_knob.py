@@ -15,6 +15,7 @@ from dragancorp_contracts import resources
 
 TESTS = Path(__file__).parents[2]
 SEEN = "integration/delegation/test_what_the_caller_sees.py"
+PROGRAMS = "integration/lanes/test_programs.py"
 STAGES = "integration/delegation/test_stages.py"
 STAY = "integration/delegation/test_turns_that_stay.py"
 WORKING = "integration/lanes/test_working.py"
@@ -36,6 +37,8 @@ LANE_MEMBERS: Mapping[str, tuple[str, str]] = {
         "unit/executors/test_tool.py",
         "test_the_mission_stands_among_its_words_and_never_meets_a_shell",
     ),
+    "executor.resume_command": (PROGRAMS, "test_a_tool_goes_on_in_its_own_session_also_after_a_restart"),
+    "executor.session_member": (PROGRAMS, "test_a_tool_goes_on_in_its_own_session_also_after_a_restart"),
     "executor.target": ("unit/executors/test_callable.py", "test_what_it_yields_is_passed_on"),
     "executor.environment": (KNOBS, "test_commands_see_the_variables_that_the_lane_names"),
     "executor.cancel_grace_seconds": (KNOBS, "test_a_command_has_the_lanes_grace_to_stop"),
