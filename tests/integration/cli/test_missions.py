@@ -209,3 +209,18 @@ def test_a_person_sees_that_it_goes_on(dragan: Any) -> None:
     assert watching.returncode == 0
     assert f"watching {mission_id}".encode() in seen
     assert seen.index(b"echo first") < seen.index(b"completed")
+
+
+def test_what_a_mission_left_is_listed_and_fetched_and_overwrites_nothing(dragan: Any, tmp_path: Path) -> None:
+    mission_id = dragan.dispatch("echo hello there")
+    assert dragan("mission", "watch", mission_id).exit_code == 0
+    listed = dragan.ask("mission", "artifacts", mission_id)["artifacts"]
+    assert "logs/01-echo-1.log" in {one["name"] for one in listed}
+    place = tmp_path / "log.txt"
+    fetched = dragan("mission", "artifacts", mission_id, "--fetch", "logs/01-echo-1.log", "--out", str(place))
+    assert fetched.exit_code == 0, fetched.err
+    assert "hello there" in place.read_text()
+    again = dragan("mission", "artifacts", mission_id, "--fetch", "logs/01-echo-1.log", "--out", str(place))
+    assert again.exit_code == 3
+    unknown = dragan("mission", "artifacts", mission_id, "--fetch", "nothing.txt", "--json")
+    assert unknown.problem["code"] == "artifact_unknown"
