@@ -97,7 +97,8 @@ def an_operation_is_served(t: Trial, *, operation: str) -> None:
         known["mission_id"] = t.dispatched()["mission_id"]
     # What writes is pointed at something there is not: that it answers shows enough, and nothing is harmed.
     path = one.address(**known) if one.safe else one.address()
-    query = f"?vp_id={t.target.lane}" if operation == "get_vp_metrics" else ""
+    needed = {"get_vp_metrics": f"?vp_id={t.target.lane}", "download_artifact": "?name=report.json"}
+    query = needed.get(operation, "")
     body: dict[str, Any] = {"json_body": {}} if one.takes_body else {}
     exchange = t.ask(one.method, path + query, token=None if one.public else t.target.token, **body)
     if exchange.status == 403 and exchange.code == "scope_missing" and set(one.scopes) <= {"lanes:run"}:
@@ -114,7 +115,7 @@ def an_operation_is_served(t: Trial, *, operation: str) -> None:
     t.require(exchange.code != "route_unknown", "there is no such address", exchange)
     if one.safe and status != 200:
         # What it is asked for may not exist here; a lane or mission of ours does.
-        elsewhere = "{session_id}" in one.path or "coder-vp" in one.path
+        elsewhere = any(name in one.path for name in ("{session_id}", "coder-vp", "artifacts/content"))
         t.require(elsewhere and status == 404, f"a plain request for it is answered {status}", exchange)
     if not one.safe and one.takes_body and one.id != "cancel_mission":
         t.require(status >= 400, "it takes an empty document", exchange)
