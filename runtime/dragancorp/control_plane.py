@@ -46,7 +46,7 @@ from dragancorp.registry.rollouts import ReadCounters
 from dragancorp.registry.sqlite import SqliteStore
 from dragancorp.rollout.controller import RolloutController
 from dragancorp.rollout.effect import RolloutLane
-from dragancorp.rollout.policy import RolloutPolicy
+from dragancorp.rollout.policy import RolloutPolicy, standard_policy
 from dragancorp.rollout.rollouts import Rollouts
 from dragancorp.rollout.snapshot import snapshot
 from dragancorp.rules import checked
@@ -78,6 +78,7 @@ class ControlPlane:
         settings: Settings,
         *,
         data: Path,
+        policy: RolloutPolicy | None = None,
         primary: Primary[Any] | None = None,
     ) -> None:
         self.store = store
@@ -101,7 +102,7 @@ class ControlPlane:
         self.rollouts = Rollouts(
             store,
             clock,
-            RolloutPolicy.read(settings.rollout_policy_file),
+            policy or standard_policy(),
             [RolloutLane(vp_id=lane.vp_id, lane=lane.lane, flags=lane.flags) for lane in lanes],
             changed=self.standings.refresh,
         )
@@ -141,8 +142,9 @@ class ControlPlane:
         known = read_lanes(Path(lanes)) if isinstance(lanes, str | Path) else checked_lanes(lanes)
         folder = data or beside
         configured = configure_lanes(known, folder / "lanes")
+        policy = RolloutPolicy.read(settings.rollout_policy_file)
         store = await open_store(url, clock)
-        plane = cls(store, configured, clock, settings, data=folder, primary=primary)
+        plane = cls(store, configured, clock, settings, data=folder, policy=policy, primary=primary)
         try:
             await plane._start(serve_lanes=serve_lanes)
         except BaseException:

@@ -5,17 +5,17 @@ is another one by its inode, size or time.
 """
 
 import asyncio
+import hashlib
 import os
 import re
 import stat
+from collections import OrderedDict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
-from dragancorp.executors import artifacts
-
 CHUNK_BYTES = 256 * 1024
+DIGESTS_KNOWN = 4096
 RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
@@ -64,26 +64,54 @@ def matches(header: str | None, etag: str) -> bool:
 
 
 def opened(folder: Path, name: str, sha256: str, size: int) -> int | None:
-    """A descriptor of the artifact, to be closed by the caller; None where the file is gone or another one. Blocks."""
-    places = [folder.joinpath(*name.split("/")[:depth]) for depth in range(1, name.count("/") + 1)]
-    if any(place.is_symlink() for place in places):
-        return None
-    try:
-        descriptor = os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
+    """A descriptor of the artifact, to be closed by the caller; None where the file is gone or another one. Blocks.
+
+    Every folder on the way is opened without following a link, and what is hashed is what the descriptor reads.
+    """
+    descriptor = _opened_below(folder, name)
+    if descriptor is None:
         return None
     about = os.fstat(descriptor)
     same = stat.S_ISREG(about.st_mode) and about.st_size == size
-    if same and _digest(str(folder), name, about.st_ino, about.st_size, about.st_mtime_ns) == sha256:
+    if same and _digest(descriptor, (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns)) == sha256:
         return descriptor
     os.close(descriptor)
     return None
 
 
-@lru_cache(maxsize=4096)
-def _digest(folder: str, name: str, inode: int, size: int, changed: int) -> str | None:
-    found = artifacts.digest_of(Path(folder), name)
-    return None if found is None else found[0]
+def _opened_below(folder: Path, name: str) -> int | None:
+    words = name.split("/")
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        here = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        for depth, word in enumerate(words, 1):
+            inner = flags if depth == len(words) else flags | os.O_DIRECTORY
+            try:
+                opened_part = os.open(word, inner, dir_fd=here)
+            finally:
+                os.close(here)
+            here = opened_part
+    except OSError:
+        return None
+    return here
+
+
+_KNOWN: "OrderedDict[tuple[int, ...], str]" = OrderedDict()
+
+
+def _digest(descriptor: int, identity: tuple[int, ...]) -> str:
+    """The digest of the file, computed once for what is the same file by device, inode, size and time."""
+    known = _KNOWN.get(identity)
+    if known is not None:
+        return known
+    digest, at = hashlib.sha256(), 0
+    while piece := os.pread(descriptor, CHUNK_BYTES, at):
+        digest.update(piece)
+        at += len(piece)
+    _KNOWN[identity] = digest.hexdigest()
+    while len(_KNOWN) > DIGESTS_KNOWN:
+        _KNOWN.popitem(last=False)
+    return _KNOWN[identity]
 
 
 async def parts(descriptor: int, part: Part) -> AsyncIterator[bytes]:

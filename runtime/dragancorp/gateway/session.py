@@ -8,6 +8,7 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import structlog
@@ -111,19 +112,17 @@ class GatewaySession:
         """Every frame after a cursor, as they come; a `gap` first where some of them are not kept any more."""
         self.listeners += 1
         try:
-            oldest = self._frames[0]["cursor"] if self._frames else self.last_cursor + 1
-            if after + 1 < oldest:
-                yield self._frame("gap", None, cursor=oldest - 1 or 1)
-                after = oldest - 1
             while True:
                 news = self._news
-                kept = [frame for frame in self._frames if frame["cursor"] > after]
-                if kept and kept[0]["cursor"] > after + 1:
-                    yield self._frame("gap", None, cursor=kept[0]["cursor"] - 1)
-                for frame in kept:
+                oldest = self.last_cursor - len(self._frames) + 1
+                if after + 1 < oldest:
+                    yield self._frame("gap", None, cursor=oldest - 1)
+                    after = oldest - 1
+                    continue
+                for frame in list(islice(self._frames, after + 1 - oldest, None)):
                     after = frame["cursor"]
                     yield frame
-                if not kept:
+                if after >= self.last_cursor:
                     await news.wait()
         finally:
             self.listeners -= 1

@@ -37,4 +37,8 @@ class Standings:
         """Look again and again until cancelled."""
         while True:
             await self._clock.sleep(PAUSE_SECONDS)
-            await self.refresh()
+            try:
+                await self.refresh()
+            except Exception:
+                # A gateway that goes by an old stage for ever must not be silent, and a defect must not end the loop.
+                log.exception("rollouts cannot be read", action="rollout.read_failed")

@@ -17,9 +17,10 @@ from dragancorp.executors.workspace import Workspace, prepare
 from dragancorp.lanes.agent_session import AgentSession
 from dragancorp.lanes.execution import sweep_below
 from dragancorp.lanes.guarded import Guard
+from dragancorp.lanes.hands import Hands
 from dragancorp.lanes.keeper import Keeper
 from dragancorp.lanes.link import Claimed, Grant, LaneLink, Report
-from dragancorp.lanes.mission_run import REPORT_PAUSE_SECONDS, Hands, MissionRun
+from dragancorp.lanes.mission_run import REPORT_PAUSE_SECONDS, MissionRun
 from dragancorp.lanes.questions import HOLD_SECONDS, waits_for_people
 from dragancorp.registry.identifiers import new_id
 from dragancorp_contracts.lifecycle import MissionTrigger, ReasonCode

@@ -4,19 +4,16 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
-from dragancorp.clock import Clock
 from dragancorp.errors import DraganError, ErrorCode
 from dragancorp.executors import receipts
-from dragancorp.executors.protocol import FINAL, Executor, MissionContext, ProcessRunner
-from dragancorp.executors.workspace import Workspace
-from dragancorp.lanes.agent_session import AgentSession
-from dragancorp.lanes.keeper import Keeper, Unwanted
-from dragancorp.lanes.link import Claimed, LaneLink, Report
+from dragancorp.executors.protocol import FINAL, MissionContext
+from dragancorp.lanes.hands import Hands
+from dragancorp.lanes.keeper import Unwanted
+from dragancorp.lanes.link import Claimed, Report
 from dragancorp.lanes.mission_environment import mission_environment
 from dragancorp.lanes.outputs import Outputs
 from dragancorp.lanes.questions import EARLY_SECONDS, WANTED_REASON, Question, asked, waits_for_people
@@ -32,19 +29,6 @@ BUSY_PAUSE_SECONDS = 0.2
 REPORT_PAUSE_SECONDS = 0.25  # between tries when the registry is busy
 
 log = structlog.get_logger("dragancorp.lanes")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Hands:
-    """What a worker works with."""
-
-    link: LaneLink
-    keeper: Keeper
-    executor: Executor
-    processes: ProcessRunner
-    workspace: Workspace
-    clock: Clock
-    session: AgentSession | None = None  # the agent's own; None: the mission has nothing to do with it
 
 
 class MissionRun:

@@ -77,8 +77,14 @@ class RolloutController:
             blind = self._clock.monotonic() - self._seen_at[vp_id]
             if self._looks.get(vp_id) == look and not self._due(row) and blind < self._cadence(row):
                 continue
-            stored += await self._look_at(vp_id, blind)
-            self._looks[vp_id] = look
+            try:
+                stored += await self._look_at(vp_id, blind)
+            except DraganError as error:
+                # Looked at again by the next tick; meanwhile no other lane waits for this one.
+                why = {"code": error.code.value, "error": str(error)}
+                log.warning("a lane cannot be looked at", action="rollout.look_failed", vp_id=vp_id, **why)
+            else:
+                self._looks[vp_id] = look
         return stored
 
     def _cadence(self, row: RolloutRow) -> int:

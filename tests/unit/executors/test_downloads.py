@@ -44,6 +44,13 @@ def test_a_known_etag_is_found_among_several() -> None:
 
 
 def test_only_what_the_mission_left_is_opened(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "a").write_bytes(b"twice")
+    twice = digest_of(tmp_path, "a/a")
+    assert twice is not None
+    descriptor = opened(tmp_path, "a/a", *twice)
+    assert descriptor is not None
+    os.close(descriptor)
     (tmp_path / "out").mkdir()
     file = tmp_path / "out" / "a.txt"
     file.write_bytes(b"hello")

@@ -16,7 +16,7 @@ from dragancorp.errors import DraganError, ErrorCode
 from dragancorp.faces.api.service import PlaneService
 from dragancorp.faces.dashboard.actions import Actions
 from dragancorp.faces.dashboard.rendering import HERE, page, redirect
-from dragancorp.faces.dashboard.sign_in import COOKIE, LASTS_SECONDS, Authenticate, SignIn, SignIns
+from dragancorp.faces.dashboard.sign_in import COOKIE, LASTS_SECONDS, Authenticate, SignIn, SignIns, is_foreign
 from dragancorp.faces.dashboard.views import Views, need
 from dragancorp_contracts.api.exchange import respond
 from dragancorp_contracts.api.operations import OPERATIONS
@@ -99,6 +99,8 @@ class Pages:
 
     async def _sign_in(self, request: AnyRequest) -> Shown:
         form = await request.form()
+        if is_foreign(request.headers):
+            return page("sign_in.html", status=400, problem="Sign in on this page itself.")
         try:
             one = self._sign_ins.begin(str(form.get("token", "")).strip())
         except DraganError:
@@ -115,7 +117,8 @@ class Pages:
         return redirect("/", cookies=[cookie])
 
     async def _sign_out(self, request: AnyRequest) -> Shown:
-        self._sign_ins.end(request.cookies.get(COOKIE))
+        if not is_foreign(request.headers):
+            self._sign_ins.end(request.cookies.get(COOKIE))
         return redirect("/sign-in", cookies=[Cookie(key=COOKIE, value="", path="/", max_age=0)])
 
     async def _lanes(self, sign_in: SignIn, principal: Principal, request: AnyRequest) -> Shown:

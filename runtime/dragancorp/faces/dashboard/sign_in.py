@@ -76,10 +76,14 @@ class SignIns:
             raise DraganError(refused.code, refused.detail) from refused
 
 
+def is_foreign(headers: Mapping[str, str]) -> bool:
+    """Whether a browser says that a form was sent from elsewhere."""
+    origin = headers.get("origin")
+    elsewhere = headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")
+    return elsewhere or (origin is not None and urlsplit(origin).netloc != headers.get("host"))
+
+
 def refuse_forgery(sign_in: SignIn, word: str | None, headers: Mapping[str, str]) -> None:
     """Raise `unauthenticated` for a form that this page did not send."""
-    origin, host = headers.get("origin"), headers.get("host")
-    foreign = origin is not None and urlsplit(origin).netloc != host
-    elsewhere = headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")
-    if foreign or elsewhere or not hmac.compare_digest((word or "").encode(), sign_in.word.encode()):
+    if is_foreign(headers) or not hmac.compare_digest((word or "").encode(), sign_in.word.encode()):
         raise DraganError(ErrorCode.UNAUTHENTICATED, "the form was not sent from this page, or from an older sign-in")
