@@ -1,5 +1,6 @@
 """What `dragan doctor` looks at, in this order: the host, the configuration, the data folder, the running plane."""
 
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from dragancorp.cli.check import Check, fail, ok, warn
 from dragancorp.cli.database_url import database_url, shown
 from dragancorp.errors import DraganError
 from dragancorp.lanes_file import Lane, read_lanes
+from dragancorp.rollout.policy import RolloutPolicy
 from dragancorp.settings import LaneFlags, Settings
 from dragancorp.tokens_file import read_tokens
 
@@ -26,6 +28,8 @@ def examine(data: Path, lanes_file: Path) -> list[Check]:
         host_checks.clock(),
         check_settings(lanes),
         lanes_check,
+        check_programs(lanes),
+        check_policy(),
         check_tokens(),
         host_checks.folder(data),
         host_checks.fsync(data),
@@ -57,6 +61,28 @@ def check_settings(lanes: Sequence[Lane]) -> Check:
             "settings", f"switched off by the environment: {', '.join(off)}", "Set the lane's UA_ENABLE_ flag to 1."
         )
     return ok("settings", f"instance {settings.instance_id}")
+
+
+def check_programs(lanes: Sequence[Lane]) -> Check:
+    """Whether the programs of the lanes are there and may be run, as the worker would look for them."""
+    wanted = {lane["vp_id"]: lane["executor"]["command"][0] for lane in lanes if "command" in lane["executor"]}
+    lacking = [f"{vp_id}: {program}" for vp_id, program in wanted.items() if shutil.which(program) is None]
+    if lacking:
+        return fail(
+            "programs",
+            f"not there, or may not be run: {', '.join(lacking)}",
+            "Install the program, make it executable, or mend executor.command in the lanes file.",
+        )
+    return ok("programs", ", ".join(sorted(set(wanted.values()))) or "no lane needs one")
+
+
+def check_policy() -> Check:
+    """The rollout policy in force."""
+    try:
+        policy = RolloutPolicy.read(Settings.from_environment().rollout_policy_file)
+    except DraganError as error:
+        return refused("rollout policy", error)
+    return ok("rollout policy", f"{policy.document['policy_id']}, {policy.digest[:12]}")
 
 
 def check_tokens() -> Check:

@@ -8,7 +8,7 @@ import pytest
 
 NAMES = {
     "python", "platform", "sqlite", "git", "clock", "settings", "lanes file", "tokens", "data folder", "fsync",
-    "database", "plane",
+    "database", "plane", "programs", "rollout policy",
 }  # fmt: skip
 
 
@@ -57,6 +57,9 @@ def test_a_running_plane_is_found_and_a_dead_one_too(start_plane: Any, alone: An
         ("tokens", {"UA_TOKENS_FILE": "tokens.json"}, {"tokens.json": "{}"}, ()),
         ("data folder", {}, {"file": ""}, ("--data", "file/below")),
         ("data folder", {}, {"file": ""}, ("--data", "file")),
+        ("programs", {}, {"lanes.yaml": "program"}, ()),
+        ("rollout policy", {"UA_ROLLOUT_POLICY_FILE": "nowhere.yaml"}, {}, ()),
+        ("rollout policy", {"UA_ROLLOUT_POLICY_FILE": "policy.json"}, {"policy.json": "{}"}, ()),
         ("git", {"PATH": "/nowhere"}, {"lanes.yaml": "worktree"}, ()),
     ],
 )
@@ -65,6 +68,7 @@ def test_what_would_not_work_fails_with_advice(
 ) -> None:
     lanes = {
         "flag": "lanes: [{vp_id: vp.a, flag: CODER_VP, executor: {type: automation}}]",
+        "program": "lanes: [{vp_id: vp.a, executor: {type: process, command: [./nowhere]}}]",
         "worktree": "lanes: [{vp_id: vp.a, executor: {type: automation}, workspace: {kind: worktree, repository: .}}]",
     }
     for file, text in files.items():
