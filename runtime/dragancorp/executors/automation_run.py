@@ -9,6 +9,7 @@ from dragancorp.executors import artifacts
 from dragancorp.executors.automation_steps import Step, StepResult
 from dragancorp.executors.output_log import OutputLog
 from dragancorp.executors.protocol import MissionContext, ProcessExited, ProcessOutput, ProcessStarted
+from dragancorp.executors.redaction import Redaction
 from dragancorp.executors.step_journal import StepJournal
 from dragancorp.executors.work_diff import PATCH_IS, WorkDiff
 
@@ -91,6 +92,7 @@ class AutomationRun:
         yield {"type": "tool_started", "tool": step.tool, "call_id": call_id, "message": " ".join(step.words)}
         exited: ProcessExited | None = None
         problem: str | None = None
+        redaction = Redaction(self._environment)
         with OutputLog(self._context.artifacts / step.log_name) as log:
             self._written.append((step.log_name, f"Output of step {step.number}"))
             running = self._context.processes.run(
@@ -107,8 +109,9 @@ class AutomationRun:
                         match happening:
                             case ProcessStarted() if self._cancelled:
                                 break  # asked for between our last look and the start; leaving kills it
-                            case ProcessOutput() if (text := log.add(happening)) is not None:
-                                yield {"type": "log", "message": text, "stream": happening.stream}
+                            case ProcessOutput():
+                                if (text := log.add(redaction.output(happening))) is not None:
+                                    yield {"type": "log", "message": text, "stream": happening.stream}
                             case ProcessExited():
                                 exited = happening
             except OSError as error:

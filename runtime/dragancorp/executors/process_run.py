@@ -9,6 +9,7 @@ from dragancorp.executors import artifacts
 from dragancorp.executors.lane_process import failed, longest_event
 from dragancorp.executors.output_log import OutputLog
 from dragancorp.executors.protocol import MissionContext, ProcessExited, ProcessOutput, ProcessStarted
+from dragancorp.executors.redaction import Redaction
 from dragancorp.executors.whole_lines import WholeLines
 from dragancorp.executors.work_diff import PATCH_IS, WorkDiff
 
@@ -48,6 +49,7 @@ class ProcessRun:
         self._program = program
         self._context = context
         self._ear = ear
+        self._redaction = Redaction(program.environment)
         self._diff = WorkDiff(context, program.environment)
         self._lines = WholeLines(longest_event())
         self._usage: dict[str, Any] = {}
@@ -99,7 +101,8 @@ class ProcessRun:
         yield {"type": "usage", "usage": {**self._usage, "runtime_seconds": seconds}}
         yield self._with_result(self._ending(exited, problem), exited)
 
-    def _heard(self, output: ProcessOutput, log: OutputLog) -> Iterator[Event]:
+    def _heard(self, printed: ProcessOutput, log: OutputLog) -> Iterator[Event]:
+        output = self._redaction.output(printed)
         log.write(output)
         if output.stream == "stderr":
             if (text := log.said(output.text)) is not None:
