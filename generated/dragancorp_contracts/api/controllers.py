@@ -157,6 +157,13 @@ def build_handlers(service: OpsService, authenticate: Authenticate) -> list[HTTP
 
     handlers.append(_handler(operations.DOWNLOAD_ARTIFACT)(download_artifact))
 
+    async def read_mission_log(request: AnyRequest) -> Response[Any]:
+        call = await receive(operations.READ_MISSION_LOG, request, authenticate)
+        answer = await service.read_mission_log(call.principal, **call.arguments)
+        return respond(operations.READ_MISSION_LOG, answer)
+
+    handlers.append(_handler(operations.READ_MISSION_LOG)(read_mission_log))
+
     async def explain_mission(request: AnyRequest) -> Response[Any]:
         call = await receive(operations.EXPLAIN_MISSION, request, authenticate)
         answer = await service.explain_mission(call.principal, **call.arguments)

@@ -580,6 +580,36 @@ DOWNLOAD_ARTIFACT = Operation(
         ),
     ),
 )
+READ_MISSION_LOG = Operation(
+    id="read_mission_log",
+    method="GET",
+    path="/api/v1/missions/{mission_id}/log",
+    scopes=("missions:read",),
+    public=False,
+    served=True,
+    statuses=(200,),
+    media_type="application/json",
+    parameters=(
+        Parameter(
+            name="mission_id",
+            argument="mission_id",
+            where="path",
+            kind="string",
+            reference="common/v1/schema.json#/$defs/mission_id",
+            required=True,
+            default=None,
+        ),
+        Parameter(
+            name="cursor",
+            argument="cursor",
+            where="query",
+            kind="string",
+            reference="ops-api/v1/openapi.json#/paths/~1api~1v1~1missions~1{mission_id}~1log/get/parameters/0/schema",
+            required=False,
+            default=None,
+        ),
+    ),
+)
 EXPLAIN_MISSION = Operation(
     id="explain_mission",
     method="GET",
@@ -1432,6 +1462,7 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
         "list_mission_artifacts": LIST_MISSION_ARTIFACTS,
         "upload_artifact": UPLOAD_ARTIFACT,
         "download_artifact": DOWNLOAD_ARTIFACT,
+        "read_mission_log": READ_MISSION_LOG,
         "explain_mission": EXPLAIN_MISSION,
         "approve_mission": APPROVE_MISSION,
         "deny_mission": DENY_MISSION,
@@ -1494,6 +1525,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "PUT",
         ),
         "/api/v1/missions/{mission_id}/artifacts/content": ("GET",),
+        "/api/v1/missions/{mission_id}/log": ("GET",),
         "/api/v1/missions/{mission_id}/why": ("GET",),
         "/api/v1/missions/{mission_id}/approve": ("POST",),
         "/api/v1/missions/{mission_id}/deny": ("POST",),

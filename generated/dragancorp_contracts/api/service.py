@@ -295,6 +295,22 @@ class OpsService(ABC):
         """
 
     @abstractmethod
+    async def read_mission_log(
+        self,
+        principal: Principal,
+        *,
+        mission_id: str,
+        cursor: str | None = None,
+    ) -> Answer:
+        """Read a mission's log.
+
+        What its programs have printed after a cursor, also while they run. A worker on another host brings its log
+        with its artifacts, when the mission ends.
+
+        `GET /api/v1/missions/{mission_id}/log`; answers 200.
+        """
+
+    @abstractmethod
     async def explain_mission(
         self,
         principal: Principal,

@@ -320,6 +320,24 @@ class SyncClient(SyncTransport):
         reply = self.call(operations.DOWNLOAD_ARTIFACT, arguments)
         return bytes(reply.document or b"")
 
+    def read_mission_log(
+        self,
+        mission_id: str,
+        *,
+        cursor: str | None = None,
+    ) -> dict[str, Any]:
+        """Read a mission's log.
+
+        What its programs have printed after a cursor, also while they run. A worker on another host brings its log
+        with its artifacts, when the mission ends.
+        """
+        arguments: dict[str, Any] = {
+            "mission_id": mission_id,
+            "cursor": cursor,
+        }
+        reply = self.call(operations.READ_MISSION_LOG, arguments)
+        return as_object(reply.document)
+
     def explain_mission(
         self,
         mission_id: str,

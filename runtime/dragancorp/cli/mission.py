@@ -192,6 +192,7 @@ def show(
 @app.command("watch")
 def watch_mission(
     mission_id: MissionId,
+    log: Annotated[bool, typer.Option("--log", help="Show what its programs print instead of its events.")] = False,
     url: ServerUrl = None,
     token: ServerToken = None,
     data: DataFolder = DEFAULT_DATA,
@@ -204,7 +205,28 @@ def watch_mission(
     from dragancorp.cli.connection import Server
 
     with reported(as_json):
+        if log:
+            _follow_log(Server(url=url, token=token, data=data), mission_id, as_json=as_json)
+            return
         _watch(Server(url=url, token=token, data=data), mission_id, as_json=as_json)
+
+
+def _follow_log(server: Any, mission_id: str, *, as_json: bool) -> None:
+    import asyncio
+
+    from dragancorp.cli.watching import follow_log
+
+    def show(name: str, text: str) -> None:
+        if as_json:
+            output.document({"name": name, "text": text}, one_line=True)
+            return
+        for line in text.split("\n"):
+            output.data(output.plain(line))
+
+    state = asyncio.run(follow_log(server, mission_id, show))
+    if state != "completed":
+        output.note(f"the mission ended as {state}")
+        raise typer.Exit(REFUSED)
 
 
 def _watch(server: Any, mission_id: str, *, as_json: bool) -> None:

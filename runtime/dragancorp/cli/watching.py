@@ -20,6 +20,34 @@ EVENT = "mission_event"  # what an entry of the ledger is called on the stream; 
 Show = Callable[[dict[str, Any]], None]
 
 
+async def follow_log(server: Server, mission_id: str, show: Callable[[str, str], None]) -> str:
+    """Show what a mission's programs print, whole lines, until it has ended; answers the state it ended in.
+
+    Raises what the server refuses, and `ServerUnreachable`.
+    """
+    arguments = path_arguments(STREAM_MISSION_EVENTS, {"mission_id": mission_id})
+    cursor: str | None = None
+    held: dict[str, str] = {}  # by log: a line whose end has not come yet
+    async with server.client() as client:
+        while True:
+            part = await client.read_mission_log(**arguments, cursor=cursor)
+            for piece in part["parts"]:
+                whole, _, rest = (held.pop(piece["name"], "") + piece["text"]).rpartition("\n")
+                if rest:
+                    held[piece["name"]] = rest
+                if whole:
+                    show(piece["name"], whole)
+            if part["terminal"] and part["cursor"] == cursor:
+                break
+            if part["cursor"] == cursor:
+                await asyncio.sleep(PAUSE_SECONDS)
+            cursor = part["cursor"]
+        for name, rest in held.items():
+            show(name, rest)
+        state: str = (await client.get_mission(**arguments))["state"]
+        return state
+
+
 class Watch:
     """Follows one mission; events come in order and once each, however often the connection is lost."""
 

@@ -68,7 +68,7 @@ def opened(folder: Path, name: str, sha256: str, size: int) -> int | None:
 
     Every folder on the way is opened without following a link, and what is hashed is what the descriptor reads.
     """
-    descriptor = _opened_below(folder, name)
+    descriptor = opened_below(folder, name)
     if descriptor is None:
         return None
     about = os.fstat(descriptor)
@@ -79,7 +79,8 @@ def opened(folder: Path, name: str, sha256: str, size: int) -> int | None:
     return None
 
 
-def _opened_below(folder: Path, name: str) -> int | None:
+def opened_below(folder: Path, name: str) -> int | None:
+    """A descriptor of a file below a folder, no link followed on the way; None where there is none."""
     words = name.split("/")
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
     try:

@@ -20,7 +20,8 @@ class OutputLog:
     def __init__(self, file: Path) -> None:
         """Raises `OSError` when the file cannot be made."""
         file.parent.mkdir(parents=True, exist_ok=True)
-        self._file = file.open("w", encoding="utf-8", errors="replace", newline="")
+        # A line at a time: who follows the log sees it when it is said, and a killed worker leaves what was said.
+        self._file = file.open("w", encoding="utf-8", errors="replace", newline="", buffering=1)
         self._room = LOG_FILE_CHARACTERS
         self._lines = 0
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)

@@ -1,10 +1,11 @@
 """Artifacts fetched over the API: whole, in ranges, by what is known already, and never anything else."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
-from .conftest import CODER, READER, Api, assert_problem
+from .conftest import CODER, READER, Api, assert_problem, envelope
 
 pytestmark = pytest.mark.anyio
 
@@ -76,3 +77,26 @@ async def test_another_lanes_files_are_those_of_no_mission(api: Api) -> None:
     path, _ = await made(api)
     answer = await api.call("GET", path, params={"name": "report.json"}, token=READER)
     assert_problem(answer, 404, "mission_unknown")
+
+
+async def test_a_log_is_read_while_the_mission_runs_and_to_its_end(api: Api) -> None:
+    mission_id = (
+        await api.call(
+            "POST",
+            "/api/v1/missions",
+            json=envelope("echo first", "sleep 1", "echo last") | {"idempotency_key": "log-1"},
+        )
+    ).json()["mission_id"]
+    path, cursor, got, while_running = f"/api/v1/missions/{mission_id}/log", None, "", False
+    async with asyncio.timeout(60):
+        while True:
+            part = (await api.call("GET", path, params={} if cursor is None else {"cursor": cursor})).json()
+            got += "".join(piece["text"] for piece in part["parts"])
+            while_running = while_running or (bool(got) and not part["terminal"])
+            if part["terminal"] and part["cursor"] == cursor:
+                break
+            cursor = part["cursor"]
+            await asyncio.sleep(0.05)
+    assert while_running
+    assert got.endswith("last\n")
+    assert_problem(await api.call("GET", path, params={"cursor": "x"}), 400, "parameter_invalid")

@@ -216,6 +216,8 @@ def test_what_a_mission_left_is_listed_and_fetched_and_overwrites_nothing(dragan
     assert dragan("mission", "watch", mission_id).exit_code == 0
     listed = dragan.ask("mission", "artifacts", mission_id)["artifacts"]
     assert "logs/01-echo-1.log" in {one["name"] for one in listed}
+    followed = dragan("mission", "watch", mission_id, "--log")
+    assert (followed.exit_code, followed.out) == (0, "hello there\n")
     place = tmp_path / "log.txt"
     fetched = dragan("mission", "artifacts", mission_id, "--fetch", "logs/01-echo-1.log", "--out", str(place))
     assert fetched.exit_code == 0, fetched.err

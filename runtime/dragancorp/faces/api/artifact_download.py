@@ -1,4 +1,4 @@
-"""The download of an artifact, as RFC 9110 has it: ETag, one range, and what is known already."""
+"""Files of a mission: an artifact as RFC 9110 has downloads, and the log while it grows."""
 
 import asyncio
 from pathlib import Path
@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from dragancorp.control_plane import ControlPlane
 from dragancorp.errors import DraganError, ErrorCode
-from dragancorp.executors import downloads
+from dragancorp.executors import downloads, log_tail
 from dragancorp.executors.workspace import artifacts_dir
 from dragancorp.faces.api.requester import requester_of
 from dragancorp_contracts.api.records import Answer, ApiProblem, ByteStream, Principal
@@ -61,6 +61,18 @@ class ArtifactDownload:
         if part is not None:
             headers["Content-Range"] = part.content_range(size)
         return ByteStream(parts=downloads.parts(descriptor, sent), status=200 if part is None else 206, headers=headers)
+
+    async def read_mission_log(self, principal: Principal, *, mission_id: str, cursor: str | None = None) -> Answer:
+        """What the mission's programs printed after a cursor."""
+        row = (await self._plane.missions.get(mission_id, requester_of(principal))).row
+        lane = self._plane.lanes.get(row.vp_id)
+        if lane is None:
+            return Answer(body={"parts": [], "cursor": cursor or "", "terminal": row.terminal})
+        # The state first: what is printed between the two looks is read by the next.
+        folder = lane.root / "artifacts" / mission_id
+        part = await asyncio.to_thread(log_tail.read, folder, cursor)
+        pieces = [{"name": name, "text": text} for name, text in part.pieces]
+        return Answer(body={"parts": pieces, "cursor": part.cursor, "terminal": row.terminal})
 
     async def _vp_id(self, mission_id: str, requester: Any) -> str:
         return (await self._plane.missions.get(mission_id, requester)).row.vp_id
