@@ -234,7 +234,7 @@ class LaneRuntime:
                     outcome=opened.outcome,
                     workspace=str(path),
                 )
-                self._session = AgentSession(self._link, keeper.lease, opened.executor_session_id, str(path))
+                self._session = AgentSession(self._link, keeper, opened.executor_session_id, str(path))
         return workspace
 
     async def _slot(self, keeper: Keeper, executor: Executor, workspace: Workspace | None) -> None:

@@ -88,8 +88,10 @@ def continuity_breaks(session_events: Iterable[Mapping[str, Any]]) -> int:
         accounted = event["type"] in ("vp.session.recovered", "vp.session.reset", "vp.session.created")
         accounted = accounted or event.get("status") == "degraded"  # the recovery that follows says so
         moved = workspace is not None and detail.get("workspace", workspace) != workspace
-        replaced = continuity is not None and detail.get("continuity_id", continuity) != continuity
-        if (moved or replaced or detail.get("outcome") == "replaced") and not accounted:
+        another = continuity is not None and detail.get("continuity_id", continuity) != continuity
+        declared = detail.get("outcome") == "replaced"
+        on_record = declared and event.get("status") == "paused"  # drained: it takes no work on it unseen
+        if not accounted and (moved or ((another or declared) and not on_record)):
             breaks += 1
         workspace = detail.get("workspace", workspace)
         continuity = detail.get("continuity_id", continuity)

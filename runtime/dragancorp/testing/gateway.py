@@ -110,7 +110,7 @@ class FakeLane:
 
     async def _acquire(self) -> Lease:
         grant = await self._link.acquire(self._vp_id, new_id("o"), new_id("r"))
-        await self._link.ready(grant.lease, executor_session_id="fake", outcome="replaced", workspace=None)
+        await self._link.ready(grant.lease, executor_session_id="fake", outcome="opened", workspace=None)
         self._lease = grant.lease
         return grant.lease
 

@@ -17,9 +17,11 @@ from dragancorp.control_plane import ControlPlane
 from dragancorp.errors import DraganError, ErrorCode
 from dragancorp.executors.program_ears import session_in
 from dragancorp.executors.protocol import MissionContext
+from dragancorp.lifecycle.commands import SessionCommand
 from dragancorp.missions.commands import Requester
+from dragancorp.registry.operations import StepSession
 from dragancorp.registry.queries import GetLane, GetMission, ListArtifacts, ReadLedger, ReadSessionLedger
-from dragancorp_contracts.lifecycle import MissionState, ReasonCode, SessionState
+from dragancorp_contracts.lifecycle import MissionState, ReasonCode, SessionState, SessionTrigger
 
 from .house import CALLER, LANE, OPERATOR, eventually
 
@@ -299,6 +301,39 @@ async def test_a_session_that_cannot_be_resumed_is_replaced_on_record(serve: Ser
     assert (await session_events(lane))[-3:] == [("degraded", None), ("opened", "replaced"), ("recovered", None)]
     numbers = (await lane.plane.rollouts.status(LANE))["numbers"]
     assert numbers["continuity_breaks"] == 0, "what is on record is no break"
+
+
+async def test_a_session_replaced_while_the_lane_is_drained_costs_no_mission_and_is_no_break(
+    serve: Serve, tmp_path: Path
+) -> None:
+    script = (
+        SESSION
+        + """
+    case "$said" in
+      *third*) until [ -e ../drained ]; do sleep 0.05; done; echo '{"id": "chat-2"}' ;;
+      *) pwd > ../where; echo '{"id": "gone"}' ;;
+    esac
+    """
+    )
+    lane = await serve(script, "--", "{objective}", kind="tool", **RESUMED)
+    await told(lane, "first")
+    await told(lane, "second")
+    third = await lane.dispatch(objective="third")
+
+    async def runs() -> bool:
+        return (await lane.row(third)).state is MissionState.RUNNING
+
+    await eventually(runs)
+    await lane.plane.store.execute(
+        StepSession(vp_id=LANE, command=SessionCommand(trigger=SessionTrigger.DRAIN, by=OPERATOR))
+    )
+    [where] = tmp_path.rglob("where")
+    where.with_name("drained").touch()
+    assert (await lane.ended(third)).state is MissionState.COMPLETED
+    assert (await session(lane)).executor_session_id == "chat-2"
+    assert ("opened", "replaced") in await session_events(lane)
+    numbers = (await lane.plane.rollouts.status(LANE))["numbers"]
+    assert numbers["continuity_breaks"] == 0
 
 
 async def test_a_program_that_speaks_names_its_session_and_is_told_it(serve: Serve, tmp_path: Path) -> None:
