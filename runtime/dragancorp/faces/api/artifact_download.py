@@ -67,7 +67,7 @@ class ArtifactDownload:
         row = (await self._plane.missions.get(mission_id, requester_of(principal))).row
         lane = self._plane.lanes.get(row.vp_id)
         if lane is None:
-            return Answer(body={"parts": [], "cursor": cursor or "", "terminal": row.terminal})
+            return Answer(body={"parts": [], "cursor": cursor or "0:", "terminal": row.terminal})
         # The state first: what is printed between the two looks is read by the next.
         folder = lane.root / "artifacts" / mission_id
         part = await asyncio.to_thread(log_tail.read, folder, cursor)
