@@ -52,8 +52,13 @@ def artifacts(
 
 def _write(place: Path, content: bytes) -> None:
     try:
-        with place.open("xb") as file:
-            file.write(content)
+        file = place.open("xb")
+        try:
+            with file:
+                file.write(content)
+        except OSError:
+            place.unlink()  # half of a file on a full disk is no artifact, and would refuse the next try
+            raise
     except OSError as error:
         hint = "Name a file that is not there yet with --out."
         raise Refusal("The file cannot be written", f"{place}: {error.strerror}", hint, exit_code=UNFIT) from error

@@ -6,9 +6,11 @@ is another one by its inode, size or time.
 
 import asyncio
 import hashlib
+import io
 import os
 import re
 import stat
+import weakref
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -115,15 +117,21 @@ def _digest(descriptor: int, identity: tuple[int, ...]) -> str:
     return _KNOWN[identity]
 
 
-async def parts(descriptor: int, part: Part) -> AsyncIterator[bytes]:
-    """The bytes, piece by piece; the descriptor is closed at the end, however it comes."""
-    try:
+def parts(descriptor: int, part: Part) -> AsyncIterator[bytes]:
+    """The bytes, piece by piece; the descriptor is closed at the end, however it comes, also before the first piece."""
+    file = os.fdopen(descriptor, "rb", buffering=0)
+    pieces = _pieces(file, part)
+    # A generator that was never begun runs no `finally`: a reader may leave before the first byte.
+    weakref.finalize(pieces, file.close)
+    return pieces
+
+
+async def _pieces(file: io.FileIO, part: Part) -> AsyncIterator[bytes]:
+    with file:
         at = part.start
         while at < part.end:
-            piece = await asyncio.to_thread(os.pread, descriptor, min(CHUNK_BYTES, part.end - at), at)
+            piece = await asyncio.to_thread(os.pread, file.fileno(), min(CHUNK_BYTES, part.end - at), at)
             if not piece:
                 return  # cut while it was read: the length that was promised tells the reader
             at += len(piece)
             yield piece
-    finally:
-        os.close(descriptor)

@@ -162,6 +162,8 @@ class GatewaySession:
         except DraganError as error:
             problem = error.problem()
         except Exception as error:
+            # A gateway's primary is somebody else's code: who listens is told in `turn_ended`, the log has it whole.
+            log.exception("a turn failed", action="session.turn_failed", turn_id=run.turn_id)
             problem = DraganError(ErrorCode.INTERNAL_ERROR, error_text(error)).problem()
         finally:
             self._end(run, outcome, problem)

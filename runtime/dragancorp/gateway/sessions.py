@@ -82,6 +82,7 @@ class GatewaySessions:
             try:
                 await self.tick()
             except Exception:
+                # The next tick looks at the same sessions again.
                 log.exception("a look at the sessions failed", action="session.tick_failed")
 
     def _forget_one(self) -> None:

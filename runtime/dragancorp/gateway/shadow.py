@@ -144,6 +144,7 @@ class Shadows:
         except (DraganError, UnicodeEncodeError) as error:
             _dropped(policy.vp_id, str(error))
         except Exception:
+            # Whatever it is, the turn is the primary's and is answered; its mission is in the ledger.
             log.exception("a shadow failed", action="shadow.failed", vp_id=policy.vp_id)
 
     async def _begun(self, turn: Turn, policy: LanePolicy) -> Stored | None:

@@ -97,5 +97,13 @@ def test_bytes_come_in_pieces_and_the_file_is_closed_also_for_who_leaves(tmp_pat
             os.fstat(descriptor)
         return got
 
+    async def left_before_the_first_piece() -> None:
+        descriptor = os.open(tmp_path / "a", os.O_RDONLY)
+        pieces = parts(descriptor, Part(0, 10))
+        del pieces
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(descriptor)
+
+    asyncio.run(left_before_the_first_piece())
     assert asyncio.run(read(None)) == content[10:600_000]
     assert asyncio.run(read(1)) == content[10 : 10 + 256 * 1024]
